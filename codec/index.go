@@ -1,0 +1,207 @@
+package codec
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A Hash stands for a key of a record (a user name, a token) in the index: the
+// first 96 bits of an HMAC-SHA-256 under the index's own random key. Nothing in
+// clear can be told from it without that key. Among a million keys the chance
+// that any two meet is below 10^-16.
+type Hash [12]byte
+
+// NewHash hashes a key of a kind, such as the kind "user".
+func NewHash(key []byte, kind, value string) Hash {
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte(kind))
+	mac.Write([]byte{0})
+	mac.Write([]byte(value))
+	return Hash(mac.Sum(nil)[:len(Hash{})])
+}
+
+// String returns the hash as it stands in the index: 16 characters of base64url.
+func (h Hash) String() string { return base64.RawURLEncoding.EncodeToString(h[:]) }
+
+func parseHash(s string) (Hash, bool) {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
+	if err != nil || len(b) != len(Hash{}) {
+		return Hash{}, false
+	}
+	return Hash(b), true
+}
+
+// Under reports whether h begins with the bits of prefix, a text of 0 and 1.
+func (h Hash) Under(prefix string) bool {
+	for i, bit := range []byte(prefix) {
+		if i >= 8*len(h) || h[i/8]>>(7-i%8)&1 != bit-'0' {
+			return false
+		}
+	}
+	return true
+}
+
+// An Entry says that a record has, or is about to gain, a key.
+type Entry struct {
+	// Ref names the record: the name of its secret without what all share.
+	Ref string
+	// Base is the sequence number that the record had when the key was claimed
+	// for it; 0: it did not exist.
+	Base int64
+}
+
+// An Index is an index secret: a leaf, or the root, or, in a small store, both.
+type Index struct {
+	Frame
+
+	// Key is the HMAC key of the store's hashes. The root has it, leaves do not.
+	Key []byte
+	// Leaves names the index secret that holds the hashes under each prefix of
+	// bits. The root has it; the prefixes cover every hash once.
+	Leaves map[string]string
+
+	// Prefix says which hashes stand in this secret.
+	Prefix string
+	// Entries are the records of each hash, in the order in which they came to
+	// hold the key.
+	Entries map[Hash][]Entry
+
+	unknown members
+}
+
+// Root reports whether x is the root of the index.
+func (x *Index) Root() bool { return len(x.Key) > 0 }
+
+// Clone returns a copy of x whose entries may be changed.
+func (x *Index) Clone() *Index {
+	c := *x
+	c.Entries = make(map[Hash][]Entry, len(x.Entries)+1)
+	for h, list := range x.Entries {
+		c.Entries[h] = slices.Clone(list)
+	}
+	return &c
+}
+
+// EncodeIndex returns the value of the secret that holds x. Equal indexes make
+// equal values.
+func EncodeIndex(x *Index) ([]byte, error) {
+	o := x.start()
+	if x.Root() {
+		o.add("hash_key", x.Key)
+		o.add("leaves", x.Leaves)
+	}
+	o.add("prefix", x.Prefix)
+	entries := make(map[string]string, len(x.Entries))
+	for h, list := range x.Entries {
+		if len(list) > 0 {
+			entries[h.String()] = formatEntries(list)
+		}
+	}
+	o.add("entries", entries)
+	o.addMembers(x.unknown)
+	return o.bytes()
+}
+
+// DecodeIndex reads a value that EncodeIndex wrote.
+func DecodeIndex(value []byte) (*Index, error) {
+	frame, m, err := decode(value)
+	if err != nil {
+		return nil, err
+	}
+	if frame.Kind != KindIndex {
+		return nil, fieldError("kind", "is not that of an index")
+	}
+	x := &Index{Frame: frame}
+	d := fields{m: m}
+	d.take("hash_key", "a key", &x.Key)
+	d.textMap("leaves", &x.Leaves)
+	d.text("prefix", &x.Prefix)
+	var entries map[string]string
+	d.textMap("entries", &entries)
+	if d.err != nil {
+		return nil, d.err
+	}
+	x.unknown = m
+	if x.Root() {
+		if err := checkLeaves(x.Leaves); err != nil {
+			return nil, err
+		}
+	}
+	x.Entries = make(map[Hash][]Entry, len(entries))
+	for text, refs := range entries {
+		h, ok := parseHash(text)
+		if !ok || !h.Under(x.Prefix) {
+			return nil, fieldError("entries", "has a hash that does not belong here")
+		}
+		if x.Entries[h], err = parseEntries(refs); err != nil {
+			return nil, err
+		}
+	}
+	return x, nil
+}
+
+// checkLeaves makes sure that every hash has one leaf. Sorted, the prefixes have
+// to tile the line of all hashes from end to end.
+func checkLeaves(leaves map[string]string) error {
+	const width = 48 // bits; far more leaves than any service has secrets
+	var next uint64
+	for _, prefix := range slices.SortedFunc(maps.Keys(leaves), func(a, b string) int {
+		return strings.Compare(pad(a, width), pad(b, width))
+	}) {
+		start, err := strconv.ParseUint(pad(prefix, width), 2, 64)
+		if len(prefix) > width || err != nil || start != next || leaves[prefix] == "" {
+			return fieldError("leaves", "does not name one leaf for each hash")
+		}
+		next += 1 << (width - len(prefix))
+	}
+	if next != 1<<width {
+		return fieldError("leaves", "does not name one leaf for each hash")
+	}
+	return nil
+}
+
+func pad(prefix string, width int) string {
+	return prefix + strings.Repeat("0", max(0, width-len(prefix)))
+}
+
+// Entries of one hash are words: the ref, and after a colon the base if it is
+// not zero. An index secret is 64 KiB at most, so brevity is room for tokens.
+func formatEntries(list []Entry) string {
+	var b strings.Builder
+	for i, e := range list {
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		b.WriteString(e.Ref)
+		if e.Base > 0 {
+			b.WriteString(":" + strconv.FormatInt(e.Base, 10))
+		}
+	}
+	return b.String()
+}
+
+func parseEntries(text string) ([]Entry, error) {
+	words := strings.Split(text, " ")
+	list := make([]Entry, len(words))
+	for i, word := range words {
+		ref, number, based := strings.Cut(word, ":")
+		e := Entry{Ref: ref}
+		var err error
+		if based {
+			e.Base, err = strconv.ParseInt(number, 10, 64)
+		}
+		if err != nil || (based && e.Base < 1) || !ValidRef(ref) {
+			return nil, fieldError("entries", "has a word that is no record")
+		}
+		if slices.ContainsFunc(list[:i], func(o Entry) bool { return o.Ref == ref }) {
+			return nil, fieldError("entries", "names a record twice under one hash")
+		}
+		list[i] = e
+	}
+	return list, nil
+}

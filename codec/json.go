@@ -1,0 +1,156 @@
+package codec
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"unicode/utf8"
+)
+
+// The errors say what is wrong and never what was found: see the package comment.
+var (
+	errNotJSON = errors.New("not a JSON object")
+	errNotOurs = errors.New("no secret of tokenkeep")
+)
+
+func newerError(format int64) error {
+	return fmt.Errorf("format %d is newer than this version of tokenkeep reads (%d)", format, Format)
+}
+
+func fieldError(name, what string) error { return fmt.Errorf("member %q %s", name, what) }
+
+// members are the members of a JSON object that are still to be understood; what
+// is left over at the end is unknown, and kept.
+type members map[string]json.RawMessage
+
+// decodeObject reads one JSON object and nothing else. Unlike json.Unmarshal it
+// tells names apart by their case and refuses a name that stands twice, since a
+// reader that takes the other one would see another token.
+func decodeObject(data []byte) (members, error) {
+	if !utf8.Valid(data) {
+		return nil, errNotJSON
+	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+		return nil, errNotJSON
+	}
+	m := members{}
+	for dec.More() {
+		t, err := dec.Token()
+		name, ok := t.(string)
+		if err != nil || !ok {
+			return nil, errNotJSON
+		}
+		var raw json.RawMessage
+		if err := dec.Decode(&raw); err != nil {
+			return nil, errNotJSON
+		}
+		if _, twice := m[name]; twice {
+			return nil, errors.New("a member stands twice")
+		}
+		m[name] = raw
+	}
+	if _, err := dec.Token(); err != nil { // the closing brace
+		return nil, errNotJSON
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return nil, errNotJSON
+	}
+	return m, nil
+}
+
+// fields takes known members out of m and remembers the first error.
+type fields struct {
+	m   members
+	err error
+}
+
+func (d *fields) take(name, want string, to any) {
+	raw, ok := d.m[name]
+	if !ok || d.err != nil {
+		return
+	}
+	delete(d.m, name)
+	if bytes.Equal(raw, []byte("null")) || json.Unmarshal(raw, to) != nil {
+		d.err = fieldError(name, "is not "+want)
+	}
+}
+
+func (d *fields) text(name string, to *string)    { d.take(name, "a text", to) }
+func (d *fields) texts(name string, to *[]string) { d.take(name, "a list of texts", to) }
+func (d *fields) truth(name string, to *bool)     { d.take(name, "true or false", to) }
+
+func (d *fields) textMap(name string, to *map[string]string) {
+	d.take(name, "an object of texts", to)
+}
+
+func (d *fields) number(name string, to *int64) { d.take(name, "a whole number", to) }
+
+// object builds a JSON object member by member, in order.
+type object struct {
+	buf bytes.Buffer
+	err error
+}
+
+func (o *object) add(name string, value any) {
+	raw, err := marshal(value)
+	if err != nil {
+		o.err = errors.Join(o.err, fieldError(name, "cannot be written"))
+		return
+	}
+	key, err := marshal(name)
+	if err != nil {
+		o.err = errors.Join(o.err, err)
+		return
+	}
+	o.buf.WriteByte(separator(o.buf.Len()))
+	o.buf.Write(key)
+	o.buf.WriteByte(':')
+	o.buf.Write(raw)
+}
+
+// separator is what stands before a member: the brace, or a comma.
+func separator(written int) byte {
+	if written == 0 {
+		return '{'
+	}
+	return ','
+}
+
+func (o *object) addText(name, value string) {
+	if value != "" {
+		o.add(name, value)
+	}
+}
+
+func (o *object) addMembers(m members) {
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		o.add(name, m[name])
+	}
+}
+
+func (o *object) bytes() ([]byte, error) {
+	if o.err != nil {
+		return nil, o.err
+	}
+	if o.buf.Len() == 0 {
+		return []byte("{}"), nil
+	}
+	return append(o.buf.Bytes(), '}'), nil
+}
+
+// marshal is json.Marshal without the escapes that are for HTML: a redirect URL
+// should be readable in the console.
+func marshal(value any) ([]byte, error) {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(value); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(buf.Bytes(), []byte{'\n'}), nil
+}

@@ -1,0 +1,42 @@
+// Package rule names the safety rules of tokenkeep, so that a test build can
+// switch one of them off and see its tests fail. A rule whose removal nothing
+// notices is not tested.
+//
+// A normal build cannot switch anything off: [Off] is constant there, and the
+// compiler removes what stands behind it. A build with the tag mutants reads
+// the rule that is off from the environment variable TOKENKEEP_MUTANT.
+package rule
+
+// A Rule is one safety rule.
+type Rule string
+
+// The rules.
+const (
+	// CAS: a write replaces the revision that it names and no other.
+	CAS Rule = "cas"
+	// WriteID: a write that finds its own write id knows that it won.
+	WriteID Rule = "write-id"
+	// Claim: a record gains a key only after the index names the record under it.
+	Claim Rule = "claim"
+	// Base: a record gains a key only from the seq that it was claimed at.
+	Base Rule = "base"
+	// Fence: a pending claim of another record is fenced before it is overruled.
+	Fence Rule = "fence"
+	// Tombstone: a deleted record leaves one, and no late write creates it again.
+	Tombstone Rule = "tombstone"
+	// Purging: a tombstone is marked, so that nothing revives it, and then removed.
+	Purging Rule = "purging"
+	// Seal: a leaf that was sealed takes no more entries.
+	Seal Rule = "seal"
+	// Recheck: a record is compared with the query before it is returned.
+	Recheck Rule = "recheck"
+	// Floor: a store never goes back behind what it saw or wrote itself.
+	Floor Rule = "floor"
+	// FreshList: what looks like an empty store is listed before it is one.
+	FreshList Rule = "fresh-list"
+)
+
+// All are the rules: each is one mutant.
+var All = []Rule{
+	CAS, WriteID, Claim, Base, Fence, Tombstone, Purging, Seal, Recheck, Floor, FreshList,
+}

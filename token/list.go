@@ -1,0 +1,102 @@
+package token
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+
+	"github.com/tokenkeep/tokenkeep/codec"
+	"github.com/tokenkeep/tokenkeep/token/driver"
+)
+
+// pageSize is how many records are read, and held, at a time when all are wanted:
+// a multiple of what services read in one batch (AWS: 20).
+const pageSize = 100
+
+// GetTokens returns all records, ordered by id as far as the store made the ids.
+// If some cannot be read, it returns the others and an error that says which.
+func (s *Store) GetTokens(ctx context.Context) ([]*OAuthToken, error) {
+	var tokens []*OAuthToken
+	var errs []error
+	for t, err := range s.All(ctx) {
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		tokens = append(tokens, t)
+	}
+	return tokens, errors.Join(errs...)
+}
+
+// All yields all records, in the order of [Store.GetTokens], reading as many at a
+// time as fill a page. A record that cannot be read is yielded as an error, and
+// the others follow; an error of the service ends it. Records that are saved or
+// deleted meanwhile may be yielded or not.
+func (s *Store) All(ctx context.Context) iter.Seq2[*OAuthToken, error] {
+	return func(yield func(*OAuthToken, error) bool) {
+		for r, err := range s.records(ctx) {
+			if err != nil {
+				if !yield(nil, fmt.Errorf("tokenkeep: get tokens: %w", err)) {
+					return
+				}
+				continue
+			}
+			if !yield(fromRecord(r), nil) {
+				return
+			}
+		}
+	}
+}
+
+// records yields all live records. It lists from the index: the service's own
+// listing lags and wants wider rights.
+func (s *Store) records(ctx context.Context) iter.Seq2[*codec.Record, error] {
+	return func(yield func(*codec.Record, error) bool) {
+		refs, err := s.allRefs(ctx)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for page := range slices.Chunk(refs, pageSize) {
+			views, err := s.readPage(ctx, page)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for _, v := range views {
+				if v.err != nil && !yield(nil, v.err) {
+					return
+				}
+				if v.live() && !yield(v.record, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (s *Store) allRefs(ctx context.Context) (refs []string, err error) {
+	err = s.retry(ctx, func(ctx context.Context) error {
+		x, err := s.openIndex(ctx, false)
+		if err != nil {
+			return err
+		}
+		refs, err = x.refs(ctx, false)
+		return err
+	})
+	return refs, err
+}
+
+func (s *Store) readPage(ctx context.Context, refs []string) (views []*view, err error) {
+	names := make([]string, len(refs))
+	for i, ref := range refs {
+		names[i] = codec.NameOf(ref)
+	}
+	err = s.retry(ctx, func(ctx context.Context) error {
+		views, err = s.read(ctx, driver.Any, names...)
+		return err
+	})
+	return views, err
+}

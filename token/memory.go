@@ -1,0 +1,94 @@
+package token
+
+import (
+	"sync"
+	"time"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+)
+
+// How long what a store saw of a secret counts.
+const (
+	// floorAge: for so long an answer that is older than what the store saw is
+	// known to be stale. AWS names five minutes as its longest lag (ListSecrets);
+	// after them the service is believed, so that a secret that somebody restored
+	// or removed by hand does not stop a process for ever.
+	floorAge = 5 * time.Minute
+	// baseAge: a compare-and-set on a revision that was read longer ago is not
+	// tried. AWS drops old version ids after 24 hours and 100 newer ones, and could
+	// then take a successor of a base a second time.
+	baseAge = time.Hour
+)
+
+// A memory holds the newest view of each secret that a store saw or wrote, at
+// most so many of them, the least used forgotten first. It makes a store see its
+// own writes and saves it calls; no decision rests on it that a compare-and-set
+// does not check.
+type memory struct {
+	mu    sync.Mutex
+	known *simplelru.LRU[string, memo]
+}
+
+// A memo is what is remembered of one secret.
+type memo struct {
+	// view is the newest state, nil if it is known to be newer than any that was seen.
+	view *view
+	// floor is the sequence number below which an answer is stale.
+	floor int64
+	at    time.Time
+}
+
+func newMemory(size int) (*memory, error) {
+	known, err := simplelru.NewLRU[string, memo](size, nil)
+	return &memory{known: known}, err
+}
+
+// recall returns the newest view of a secret if it can still be the base of a
+// compare-and-set, or nil.
+func (m *memory) recall(name string) *view {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	k, ok := m.known.Get(name)
+	if !ok || k.view == nil || time.Since(k.view.at) > baseAge {
+		return nil
+	}
+	return k.view
+}
+
+// floor returns the sequence number that an answer must have not to be stale.
+func (m *memory) floor(name string) int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	k, ok := m.known.Peek(name)
+	if !ok || time.Since(k.at) > floorAge {
+		return 0
+	}
+	return k.floor
+}
+
+// keep remembers a view unless a newer one is known. Absence is not remembered: it
+// says nothing about what was written since.
+func (m *memory) keep(v *view) {
+	if v.absent() || v.seq() < m.floor(v.name) {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.known.Add(v.name, memo{view: v, floor: v.seq(), at: time.Now()})
+}
+
+// outdate remembers that a secret has at least the sequence number floor, in a
+// state that was not seen.
+func (m *memory) outdate(name string, floor int64) {
+	floor = max(floor, m.floor(name))
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.known.Add(name, memo{floor: floor, at: time.Now()})
+}
+
+// forget removes what is remembered of a secret.
+func (m *memory) forget(name string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.known.Remove(name)
+}

@@ -1,0 +1,230 @@
+package token
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/tokenkeep/tokenkeep/codec"
+)
+
+// SaveToken updates the record that the fields of token identify, or inserts one,
+// and sets token.ID in both cases.
+//
+// The record is found as by [Store.FindToken], but an ID without a record does not
+// end the search: if nothing else matches, the token is inserted under that ID. An
+// ID and a user that lead to two different records are [ErrConflict], and so is
+// what would change the user or the client of a record ([Store.UpdateToken] can) or
+// let two records of one user, or two without a user, hold one refresh or grant
+// token. A token that carries none of grant, refresh and access token is never
+// inserted: [ErrInvalid].
+//
+// An update keeps what is stored wherever token has an empty field. It is applied
+// to the newest state of the record: of any number of concurrent saves none is
+// lost. When SaveToken returned nil, the token is stored for good. When it returned
+// an error, nothing was written, except for [ErrOutcomeUnknown]: then it was, or
+// may be yet. Saving again is right after every error.
+//
+// It takes one call to the service if the record was read or written before and
+// gains no key, and two for a new record.
+func (s *Store) SaveToken(ctx context.Context, token *OAuthToken) error {
+	q, err := toRecord(token)
+	if err == nil && q.ID == "" && len(queryKeys(q)) == 0 {
+		err = fmt.Errorf("%w: the token names no id, user, grant, refresh or (without a client) access token", ErrInvalid)
+	}
+	if err != nil {
+		return fmt.Errorf("tokenkeep: save token: %w", err)
+	}
+	return s.run(ctx, "save token", func(ctx context.Context) error {
+		done, err := s.saving.take(ctx, mainKey(q))
+		if err != nil {
+			return err
+		}
+		defer done()
+		return s.attempt(ctx, func(a *attempt) error {
+			to, next, err := a.identify(ctx, q)
+			if err != nil {
+				return err
+			}
+			if err := a.commit(ctx, to, next); err != nil {
+				return err
+			}
+			token.ID = next.ID
+			return nil
+		})
+	})
+}
+
+// mainKey is what saves of one record have in common, most of the time.
+func mainKey(q *codec.Record) string {
+	if keys := queryKeys(q); len(keys) > 0 {
+		return keys[0].value
+	}
+	return q.ID
+}
+
+// SaveTokens saves tokens one after the other and stops at the first error, which
+// says how many were saved. Those have their ID set.
+func (s *Store) SaveTokens(ctx context.Context, tokens []*OAuthToken) error {
+	for i, t := range tokens {
+		if err := s.SaveToken(ctx, t); err != nil {
+			return fmt.Errorf("tokenkeep: save tokens: %d of %d saved: %w", i, len(tokens), errors.Unwrap(err))
+		}
+	}
+	return nil
+}
+
+// UpdateToken changes the record with an id by a function, which may also erase
+// fields and change the user or the client. It is applied to the newest state of
+// the record; if others write at the same time, it is called again on what they
+// wrote, so it should do nothing but change its argument. Its error is returned
+// and nothing is written then.
+//
+// The id cannot change, and a grant, refresh or access token has to be left:
+// [ErrInvalid]. [ErrConflict] is returned for what SaveToken returns it for, if
+// another record already is what this one would become; [ErrNotFound] if there is no
+// record with the id.
+func (s *Store) UpdateToken(ctx context.Context, id string, change func(*OAuthToken) error) error {
+	err := checkID(id)
+	if err == nil && change == nil {
+		err = fmt.Errorf("%w: the function is nil", ErrInvalid)
+	}
+	if err != nil {
+		return fmt.Errorf("tokenkeep: update token: %w", err)
+	}
+	return s.run(ctx, "update token", func(ctx context.Context) error {
+		return s.attempt(ctx, func(a *attempt) error {
+			v, err := a.record(ctx, codec.RefOf(id))
+			if err != nil {
+				return err
+			}
+			if !v.live() {
+				return a.refuse(ErrNotFound)
+			}
+			if err := checkSameID(v, id); err != nil {
+				return err
+			}
+			t := fromRecord(v.record)
+			if err := change(t); err != nil {
+				return a.refuse(err)
+			}
+			next, err := toRecord(t)
+			switch {
+			case err != nil:
+				return err
+			case next.ID != id:
+				return fmt.Errorf("%w: the id of a record cannot change", ErrInvalid)
+			case !carriesToken(next):
+				return fmt.Errorf("%w: no grant, refresh or access token is left", ErrInvalid)
+			}
+			return a.commit(ctx, target{codec.RefOf(id), v}, v.record.Replace(next))
+		})
+	})
+}
+
+// A target is the secret that a save will write: a live record, the tombstone of an
+// id that comes back to life, or nothing yet.
+type target struct {
+	ref  string
+	view *view
+}
+
+// identify finds the record that q means, or the place for a new one, and what it
+// shall hold.
+func (a *attempt) identify(ctx context.Context, q *codec.Record) (target, *codec.Record, error) {
+	to := target{}
+	if q.ID != "" {
+		to.ref = codec.RefOf(q.ID)
+		v, err := a.record(ctx, to.ref)
+		if err != nil {
+			return to, nil, err
+		}
+		to.view = v
+		if v.live() {
+			return to, merge(q, v.record), a.checkIdentity(q, v)
+		}
+	}
+	var pending []*judged
+	for _, k := range queryKeys(q) {
+		list, err := a.judge(ctx, k)
+		if err != nil {
+			return to, nil, err
+		}
+		held := slices.DeleteFunc(slices.Clone(list), func(j *judged) bool { return j.state != holder })
+		records := make([]*codec.Record, len(held))
+		for i, j := range held {
+			records[i] = j.view.record
+		}
+		i, err := choose(q, k, records)
+		if err != nil {
+			return to, nil, a.refuse(err)
+		}
+		if i >= 0 {
+			return target{held[i].entry.Ref, held[i].view}, merge(q, held[i].view.record), nil
+		}
+		pending = append(pending, list...)
+	}
+	if onlyAccess(q) {
+		if found, err := a.store.scan(ctx, q); err != nil || found != nil {
+			if err != nil {
+				return to, nil, err
+			}
+			v, err := a.record(ctx, codec.RefOf(found.ID))
+			if err == nil && !holds(v.record, keyOf(q, byAccess)) {
+				err = again("a record changed while it was found")
+			}
+			if err != nil {
+				return to, nil, err
+			}
+			return target{codec.RefOf(found.ID), v}, merge(q, v.record), nil
+		}
+	}
+	if !carriesToken(q) {
+		return to, nil, a.refuse(fmt.Errorf("%w: no record matches, and the token carries no grant, refresh or access token", ErrInvalid))
+	}
+	return a.place(q, to, pending)
+}
+
+// checkIdentity refuses to change whose record it is that an id led to.
+func (a *attempt) checkIdentity(q *codec.Record, v *view) error {
+	switch r := v.record; {
+	case r.ID != q.ID:
+		return checkSameID(v, q.ID)
+	case q.UserName != "" && r.UserName != "" && q.UserName != r.UserName:
+		return a.refuse(fmt.Errorf("%w: the id is that of another user's record", ErrConflict))
+	case !compatible(q.ClientID, r.ClientID):
+		return a.refuse(fmt.Errorf("%w: the id is that of another client's record", ErrConflict))
+	}
+	return nil
+}
+
+// place finds where a new record goes. wanted is the place of the id that the caller
+// chose, if any; pending is what stands in the index under the keys of q.
+func (a *attempt) place(q *codec.Record, wanted target, pending []*judged) (target, *codec.Record, error) {
+	next := *q
+	if v := wanted.view; v != nil {
+		switch {
+		case v.absent() && !v.gone, v.record != nil && v.record.Kind == codec.KindTombstone && v.record.Chosen:
+			next.Chosen = true
+			return wanted, &next, nil
+		case codec.ChosenRef(wanted.ref):
+			return wanted, nil, fmt.Errorf("%w: the record with this id is being removed for good: save under another id", ErrConflict)
+		}
+		// An id that the store made is never used again: the token gets a new one.
+	}
+	// Rule 5: a record that somebody else is about to create under a key of ours is
+	// created here, under the id that stands in the index, by whoever comes first.
+	for _, j := range pending {
+		if j.state == pendingCreate && !codec.ChosenRef(j.entry.Ref) {
+			next.ID = j.entry.Ref
+			return target{j.entry.Ref, j.view}, &next, nil
+		}
+	}
+	id, err := codec.NewID(a.store.random)
+	if err != nil {
+		return target{}, nil, err
+	}
+	next.ID = id
+	return target{id, &view{name: codec.NameOf(id)}}, &next, nil
+}

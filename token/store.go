@@ -1,0 +1,164 @@
+package token
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	mathrand "math/rand/v2"
+	"time"
+
+	"github.com/tokenkeep/tokenkeep/token/driver"
+)
+
+// A TokenStore is what an SDK calls to keep its tokens. [Store] is one; programs
+// that only need the six calls can ask for this interface.
+type TokenStore interface {
+	// FindToken finds the record that the given fields identify.
+	FindToken(ctx context.Context, query *OAuthToken) (*OAuthToken, error)
+	// FindTokenByID finds the record with an id.
+	FindTokenByID(ctx context.Context, id string) (*OAuthToken, error)
+	// SaveToken updates the record that the fields identify, or inserts one.
+	SaveToken(ctx context.Context, token *OAuthToken) error
+	// DeleteToken deletes one record.
+	DeleteToken(ctx context.Context, id string) error
+	// GetTokens returns all records.
+	GetTokens(ctx context.Context) ([]*OAuthToken, error)
+	// DeleteTokens deletes all records.
+	DeleteTokens(ctx context.Context) error
+}
+
+// Options configure a [Store]. The zero value, and nil, are good defaults.
+type Options struct {
+	// Timeout bounds each call of the store, whatever the deadline of its context:
+	// after it, an operation gives up what it had begun. Zero: one minute. At most
+	// MaxTimeout, so that what a deleted record leaves behind can be removed at
+	// some time.
+	Timeout time.Duration
+
+	// Remember is how many secrets the store keeps in memory, so as to save calls
+	// and never to go back behind what it saw. Zero: 10,000. They hold tokens in
+	// clear, as the program that asks for them does.
+	Remember int
+}
+
+// MaxTimeout is the longest that an operation may take.
+const MaxTimeout = 15 * time.Minute
+
+// A Store keeps tokens in one service, under one prefix. It is made by an
+// adapter's New (awssm.New, memstore.New), or by [NewStore] over any driver.
+//
+// It is safe for concurrent use, and any number of stores in any number of
+// processes may use the same prefix at once. It starts no goroutine that outlives
+// a call and needs no closing.
+//
+// A store of a process sees its own writes at once. How soon it sees those of
+// others is the service's affair.
+type Store struct {
+	driver  driver.Driver
+	limits  driver.Limits
+	timeout time.Duration
+	memory  *memory
+
+	// saving has a turn for each record that is saved; claiming has one for the index.
+	saving   *turns
+	claiming *turns
+
+	// Replaced in tests.
+	random io.Reader
+	pause  func(ctx context.Context, try int) error
+}
+
+var _ TokenStore = (*Store)(nil)
+
+// NewStore returns a store over a driver. It does no I/O. opts may be nil; it is
+// read and not kept.
+func NewStore(d driver.Driver, opts *Options) (*Store, error) {
+	if d == nil {
+		return nil, fmt.Errorf("tokenkeep: new store: %w: the driver is nil", ErrInvalid)
+	}
+	var o Options
+	if opts != nil {
+		o = *opts
+	}
+	if o.Timeout < 0 || o.Timeout > MaxTimeout {
+		return nil, fmt.Errorf("tokenkeep: new store: %w: Timeout is not between 0 and %v", ErrInvalid, MaxTimeout)
+	}
+	if o.Remember < 0 {
+		return nil, fmt.Errorf("tokenkeep: new store: %w: Remember is negative", ErrInvalid)
+	}
+	if o.Timeout == 0 {
+		o.Timeout = time.Minute
+	}
+	if o.Remember == 0 {
+		o.Remember = 10_000
+	}
+	memory, err := newMemory(o.Remember)
+	if err != nil {
+		return nil, fmt.Errorf("tokenkeep: new store: %w: %w", ErrInvalid, err)
+	}
+	return &Store{
+		driver:   d,
+		limits:   d.Limits(),
+		timeout:  o.Timeout,
+		memory:   memory,
+		saving:   newTurns(),
+		claiming: newTurns(),
+		random:   rand.Reader,
+		pause:    pause,
+	}, nil
+}
+
+// run does one operation and names it in the error.
+func (s *Store) run(ctx context.Context, op string, f func(ctx context.Context) error) error {
+	if err := s.retry(ctx, f); err != nil {
+		return fmt.Errorf("tokenkeep: %s: %w", op, err)
+	}
+	return nil
+}
+
+// retry bounds the time of an operation and repeats it as long as it asks for that.
+func (s *Store) retry(ctx context.Context, f func(ctx context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	for try := 0; ; try++ {
+		err := ctx.Err()
+		if err == nil {
+			err = f(ctx)
+		}
+		again := (*againError)(nil)
+		if !errors.As(err, &again) {
+			return err
+		}
+		if err := s.pause(ctx, try); err != nil {
+			return fmt.Errorf("%w: gave up after %d tries: %s: %w", ErrUnavailable, try+1, again.why, err)
+		}
+	}
+}
+
+// An againError asks retry to begin the operation anew. Nothing of it took effect.
+type againError struct{ why string }
+
+func (e *againError) Error() string { return "again: " + e.why }
+
+func again(why string) error { return &againError{why} }
+
+// The waits between tries: random, so that writers that met do not meet again,
+// and growing, so that a crowd thins out.
+const (
+	firstPause = 10 * time.Millisecond
+	maxPause   = time.Second
+)
+
+func pause(ctx context.Context, try int) error {
+	top := min(firstPause<<min(try, 10), maxPause)
+	timer := time.NewTimer(mathrand.N(top) + time.Millisecond)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
