@@ -27,6 +27,10 @@ const (
 	KindIndex     Kind = "index"
 )
 
+// maxSeq is the highest whole number that every reader of JSON reads exactly. No
+// secret is written so often.
+const maxSeq = 1 << 53
+
 // frameMember is the member of a secret that holds its frame.
 const frameMember = "tokenkeep"
 
@@ -138,8 +142,8 @@ func decode(value []byte) (Frame, members, error) {
 	if d.err != nil {
 		return Frame{}, nil, d.err
 	}
-	if f.Seq < 1 {
-		return Frame{}, nil, fieldError("seq", "must be at least 1")
+	if f.Seq < 1 || f.Seq > maxSeq {
+		return Frame{}, nil, fieldError("seq", "is not between 1 and 2^53")
 	}
 	if f.Write == "" {
 		return Frame{}, nil, fieldError("write", "is missing")

@@ -4,6 +4,8 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strconv"
@@ -87,6 +89,16 @@ func (x *Index) Clone() *Index {
 	return &c
 }
 
+// Format keeps an index from printing its key, whatever the verb: with it, a guess
+// of a user name could be tried on the hashes.
+func (x Index) Format(f fmt.State, _ rune) { _, _ = fmt.Fprintf(f, "index(%q)", x.Prefix) }
+
+// LogValue does for log/slog what Format does for fmt.
+func (x Index) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(x)) }
+
+// MarshalText does for encoding/json what Format does for fmt.
+func (x Index) MarshalText() ([]byte, error) { return fmt.Append(nil, x), nil }
+
 // EncodeIndex returns the value of the secret that holds x. Equal indexes make
 // equal values.
 func EncodeIndex(x *Index) ([]byte, error) {
@@ -127,10 +139,16 @@ func DecodeIndex(value []byte) (*Index, error) {
 		return nil, d.err
 	}
 	x.unknown = m
-	if x.Root() {
+	switch {
+	case x.Root():
 		if err := checkLeaves(x.Leaves); err != nil {
 			return nil, err
 		}
+	case len(x.Leaves) > 0:
+		return nil, fieldError("hash_key", "is missing")
+	}
+	if !validPrefix(x.Prefix) {
+		return nil, fieldError("prefix", "is not of bits")
 	}
 	x.Entries = make(map[Hash][]Entry, len(entries))
 	for text, refs := range entries {
@@ -145,16 +163,23 @@ func DecodeIndex(value []byte) (*Index, error) {
 	return x, nil
 }
 
+// width is the length of the longest prefix, in bits: far more leaves than any
+// service has secrets.
+const width = 48
+
+func validPrefix(prefix string) bool {
+	return len(prefix) <= width && strings.Trim(prefix, "01") == ""
+}
+
 // checkLeaves makes sure that every hash has one leaf. Sorted, the prefixes have
 // to tile the line of all hashes from end to end.
 func checkLeaves(leaves map[string]string) error {
-	const width = 48 // bits; far more leaves than any service has secrets
 	var next uint64
 	for _, prefix := range slices.SortedFunc(maps.Keys(leaves), func(a, b string) int {
-		return strings.Compare(pad(a, width), pad(b, width))
+		return strings.Compare(pad(a), pad(b))
 	}) {
-		start, err := strconv.ParseUint(pad(prefix, width), 2, 64)
-		if len(prefix) > width || err != nil || start != next || leaves[prefix] == "" {
+		start, err := strconv.ParseUint(pad(prefix), 2, 64)
+		if !validPrefix(prefix) || err != nil || start != next || leaves[prefix] == "" {
 			return fieldError("leaves", "does not name one leaf for each hash")
 		}
 		next += 1 << (width - len(prefix))
@@ -165,7 +190,7 @@ func checkLeaves(leaves map[string]string) error {
 	return nil
 }
 
-func pad(prefix string, width int) string {
+func pad(prefix string) string {
 	return prefix + strings.Repeat("0", max(0, width-len(prefix)))
 }
 

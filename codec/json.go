@@ -2,6 +2,7 @@ package codec
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -80,12 +81,43 @@ func (d *fields) take(name, want string, to any) {
 	}
 }
 
-func (d *fields) text(name string, to *string)    { d.take(name, "a text", to) }
-func (d *fields) texts(name string, to *[]string) { d.take(name, "a list of texts", to) }
-func (d *fields) truth(name string, to *bool)     { d.take(name, "true or false", to) }
+func (d *fields) text(name string, to *string) { d.take(name, "a text", to) }
+func (d *fields) truth(name string, to *bool)  { d.take(name, "true or false", to) }
+
+func (d *fields) texts(name string, to *[]string) {
+	const want = "a list of texts"
+	var parts []json.RawMessage
+	d.take(name, want, &parts)
+	for _, raw := range parts {
+		*to = append(*to, d.part(name, want, raw))
+	}
+}
 
 func (d *fields) textMap(name string, to *map[string]string) {
-	d.take(name, "an object of texts", to)
+	const want = "an object of texts"
+	var raw json.RawMessage
+	d.take(name, want, &raw)
+	if raw == nil || d.err != nil {
+		return
+	}
+	m, err := decodeObject(raw)
+	if err != nil {
+		d.err = fieldError(name, "is not "+want)
+		return
+	}
+	*to = make(map[string]string, len(m))
+	for key, raw := range m {
+		(*to)[key] = d.part(name, want, raw)
+	}
+}
+
+// part reads one text of several. Read all at once, encoding/json would take null
+// for an empty text, and the last of two members of one name.
+func (d *fields) part(name, want string, raw json.RawMessage) (text string) {
+	one := fields{m: members{name: raw}}
+	one.take(name, want, &text)
+	d.err = cmp.Or(d.err, one.err)
+	return text
 }
 
 func (d *fields) number(name string, to *int64) { d.take(name, "a whole number", to) }

@@ -24,10 +24,6 @@ const (
 	Fence Rule = "fence"
 	// Tombstone: a deleted record leaves one, and no late write creates it again.
 	Tombstone Rule = "tombstone"
-	// Purging: a tombstone is marked, so that nothing revives it, and then removed.
-	Purging Rule = "purging"
-	// Seal: a leaf that was sealed takes no more entries.
-	Seal Rule = "seal"
 	// Recheck: a record is compared with the query before it is returned.
 	Recheck Rule = "recheck"
 	// Floor: a store never goes back behind what it saw or wrote itself.
@@ -38,5 +34,5 @@ const (
 
 // All are the rules: each is one mutant.
 var All = []Rule{
-	CAS, WriteID, Claim, Base, Fence, Tombstone, Purging, Seal, Recheck, Floor, FreshList,
+	CAS, WriteID, Claim, Base, Fence, Tombstone, Recheck, Floor, FreshList,
 }

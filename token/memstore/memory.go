@@ -134,9 +134,10 @@ func (m *memory) push(k key, s state) driver.Revision {
 	if s.value != nil {
 		s.rev = driver.Revision(strconv.FormatInt(m.last, 10))
 	}
-	switch states := append(m.states[k], s); {
+	switch {
 	case m.hooked:
-		m.states[k] = states[max(0, len(states)-kept):]
+		old := m.states[k]
+		m.states[k] = append(old[max(0, len(old)-kept+1):], s)
 	case s.rev == driver.Absent && s.restUntil.IsZero():
 		delete(m.states, k)
 	default:

@@ -1,0 +1,132 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// A module is one Go module of this repository.
+type module struct {
+	dir    string // from the root, "." or one level down
+	path   string
+	tested int // packages that have tests
+}
+
+// findModules finds the modules in the root and one level down. That leaves out
+// internal/tools, which has no code of ours.
+func findModules(ctx context.Context) ([]module, error) {
+	var modules []module
+	for _, pattern := range []string{"go.mod", "*/go.mod"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			return nil, err
+		}
+		for _, file := range files {
+			m := module{dir: filepath.Dir(file)}
+			out, err := goList(ctx, m.dir, "-m")
+			if err != nil {
+				return nil, err
+			}
+			m.path, _, _ = strings.Cut(out, "\n")
+			// -e: a package that does not compile is the tests' to report.
+			out, err = goList(ctx, m.dir, "-e", "-f", "{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}", "./...")
+			if err != nil {
+				return nil, err
+			}
+			m.tested = len(strings.Fields(out))
+			modules = append(modules, m)
+		}
+	}
+	if len(modules) == 0 {
+		return nil, fmt.Errorf("no go.mod here: run this in the root of the repository")
+	}
+	return modules, nil
+}
+
+// goList returns what go list prints in dir.
+func goList(ctx context.Context, dir string, args ...string) (string, error) {
+	var stderr bytes.Buffer
+	cmd := exec.CommandContext(ctx, "go", append([]string{"list"}, args...)...)
+	cmd.Dir = dir
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("go list in %s: %w\n%s", dir, err, stderr.Bytes())
+	}
+	return string(out), nil
+}
+
+// testModule runs the tests of one module and counts their results.
+func (r *run) testModule(ctx context.Context, m module, race bool) {
+	args := []string{"go", "test", "-json", "-shuffle=on"}
+	if race {
+		args = append(args, "-race")
+	}
+	cmd := r.command(ctx, m.dir, append(args, "./...")...)
+	failedBefore := r.failed
+	packages := newResults()
+	r.setStatus(packages.running)
+	defer r.setStatus(nil)
+
+	// The events of go test come on its stdout, which another goroutine writes.
+	pr, pw := io.Pipe()
+	cmd.Stdout = pw
+	var err error
+	go func() {
+		err = cmd.Run()
+		_ = pw.Close() // never fails
+	}()
+	for decoder := json.NewDecoder(pr); ; {
+		var e event
+		if decodeErr := decoder.Decode(&e); decodeErr != nil {
+			if decodeErr != io.EOF {
+				r.check("the events of go test in "+m.path, decodeErr)
+				_, _ = io.Copy(r.printer, io.MultiReader(decoder.Buffered(), pr)) // what it says instead
+			}
+			break
+		}
+		if p := packages.add(e); p != nil {
+			r.packageDone(m, p)
+		}
+	}
+	// A module that could not even be loaded has no package to blame.
+	if err != nil && r.failed == failedBefore {
+		r.check("go test in "+m.path, err)
+	}
+}
+
+// packageDone prints and counts the result of one package.
+func (r *run) packageDone(m module, p *packageResult) {
+	name := path.Join(m.dir, strings.TrimPrefix(p.name, m.path))
+	if p.action == "skip" {
+		r.untested = append(r.untested, name)
+		return
+	}
+	c := p.count()
+	r.passed += c.passed
+	r.failed += c.failed
+	for _, s := range c.skipped {
+		r.skip(name+" "+s.name, s.reason)
+	}
+	line := fmt.Sprintf("%7.1fs  %-24s %d passed", p.elapsed.Seconds(), name, c.passed)
+	if len(c.skipped) > 0 {
+		line += fmt.Sprintf(", %d skipped", len(c.skipped))
+	}
+	if p.action != "fail" {
+		r.printf("ok    %s", line)
+		return
+	}
+	r.printf("FAIL  %s, %d failed: %s", line, c.failed, strings.Join(c.failures, " "))
+	r.printf("%s", strings.TrimRight(p.failureOutput(), "\n"))
+}
+
+// A duration that go test gives in seconds.
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }

@@ -1,0 +1,230 @@
+package token_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/tokenkeep/tokenkeep/codec"
+	"github.com/tokenkeep/tokenkeep/token"
+	"github.com/tokenkeep/tokenkeep/token/driver"
+	"github.com/tokenkeep/tokenkeep/token/memstore"
+)
+
+// The crash tests run every order of the calls of two and three clients, and let a
+// process die, or an answer be lost, at each of them.
+
+// tok makes a token from words such as "U1 c1 R1": user, client, refresh, grant (G1)
+// and access token (A1), id (#one).
+func tok(words ...string) *token.OAuthToken {
+	t := &token.OAuthToken{}
+	for _, w := range words {
+		switch w[0] {
+		case 'U':
+			t.UserSignature.Name = w
+		case 'c':
+			t.ClientID = w
+		case 'R':
+			t.RefreshToken = token.NewSecret(w)
+		case 'G':
+			t.GrantToken = token.NewSecret(w)
+		case 'A':
+			t.AccessToken = token.NewSecret(w)
+		case '#':
+			t.ID = w[1:]
+		}
+	}
+	return t
+}
+
+func save(words ...string) op {
+	return op{
+		name: fmt.Sprint("save ", words),
+		save: true,
+		do: func(ctx context.Context, s *token.Store, mark string) error {
+			t := tok(words...)
+			t.Extra = map[string]token.Secret{mark: token.NewSecret("1")}
+			return s.SaveToken(ctx, t)
+		},
+	}
+}
+
+// remove deletes the record that words find.
+func remove(words ...string) op {
+	return op{
+		name: fmt.Sprint("delete ", words),
+		do: func(ctx context.Context, s *token.Store, _ string) error {
+			t, err := s.FindToken(ctx, tok(words...))
+			if err != nil {
+				return err
+			}
+			return s.DeleteToken(ctx, t.ID)
+		},
+	}
+}
+
+// change makes the record that find finds into what words say, and no more.
+func change(find string, words ...string) op {
+	return op{
+		name: fmt.Sprint("change ", find, " to ", words),
+		save: true,
+		do: func(ctx context.Context, s *token.Store, mark string) error {
+			found, err := s.FindToken(ctx, tok(find))
+			if err != nil {
+				return err
+			}
+			return s.UpdateToken(ctx, found.ID, func(t *token.OAuthToken) error {
+				next := tok(words...)
+				next.ID, next.Extra = t.ID, t.Extra
+				if next.Extra == nil {
+					next.Extra = map[string]token.Secret{}
+				}
+				next.Extra[mark] = token.NewSecret("1")
+				*t = *next
+				return nil
+			})
+		},
+	}
+}
+
+func rotate(find, refresh string) op {
+	return op{
+		name: fmt.Sprint("rotate ", find, " to ", refresh),
+		save: true,
+		do: func(ctx context.Context, s *token.Store, mark string) error {
+			t, err := s.FindToken(ctx, tok(find))
+			if err != nil {
+				return err
+			}
+			t.RefreshToken = token.NewSecret(refresh)
+			t.Extra = map[string]token.Secret{mark: token.NewSecret("1")}
+			return s.SaveToken(ctx, t)
+		},
+	}
+}
+
+// A scenario is what several clients do at once, on what was there before.
+type scenario struct {
+	name    string
+	before  []op
+	clients [][]op
+	leaves  int // of the index; 0: the root is the only one
+}
+
+func one(ops ...op) []op { return ops }
+
+var scenarios = []scenario{
+	{"two sign-ups of one user", nil, [][]op{one(save("U1", "c1", "R1")), one(save("U1", "c1", "R1"))}, 0},
+	{"two sign-ups of one user with different tokens", nil, [][]op{one(save("U1", "R1")), one(save("U1", "R2"))}, 0},
+	{"two first saves of a token without a user", nil, [][]op{one(save("R1", "c1")), one(save("R1", "c1"))}, 0},
+	{"a token with and without its user", nil, [][]op{one(save("R1")), one(save("U1", "R1"))}, 0},
+	{"a user becomes known twice", one(save("R1")), [][]op{one(save("U1", "R1")), one(save("U1", "R1"))}, 0},
+	{"two users claim one token without a user", one(save("R1")), [][]op{one(save("U1", "R1")), one(save("U2", "R1"))}, 0},
+	{"a user becomes known while another token of hers arrives", one(save("R1")), [][]op{one(save("U1", "R1")), one(save("U1", "R2"))}, 0},
+	{"two clients of one user", nil, [][]op{one(save("U1", "c1", "R1")), one(save("U1", "c2", "R2"))}, 0},
+	{"a client and none of one user", nil, [][]op{one(save("U1", "c1", "R1")), one(save("U1", "R2"))}, 0},
+	{"a client becomes known while another arrives", one(save("U1", "R1")), [][]op{one(save("U1", "c1", "R2")), one(save("U1", "c2", "R3"))}, 0},
+	{"grant and refresh token", nil, [][]op{one(save("G1", "c1")), one(save("G1", "R1", "c1"))}, 0},
+	{"a grant token gains a refresh token that is saved alone", one(save("G1")), [][]op{one(save("G1", "R1")), one(save("R1"))}, 0},
+	{"access tokens only", nil, [][]op{one(save("A1")), one(save("A1"))}, 0},
+	{"an access token gains its user", one(save("A1")), [][]op{one(save("U1", "A1")), one(save("A1"))}, 0},
+	{"one id, chosen by both", nil, [][]op{one(save("#one", "U1", "R1")), one(save("#one", "U1", "R1"))}, 0},
+	{"two ids, chosen for one user", nil, [][]op{one(save("#one", "U1", "R1")), one(save("#two", "U1", "R2"))}, 0},
+	{"an id that is chosen and one that is made", nil, [][]op{one(save("#one", "U1", "R1")), one(save("U1", "R1"))}, 0},
+	{"updates of one record", one(save("U1", "R1")), [][]op{one(save("U1", "A1")), one(save("U1", "A2"))}, 0},
+	{"two rotations of one token", one(save("U1", "R1")), [][]op{one(rotate("U1", "R2")), one(rotate("U1", "R3"))}, 0},
+	{"a rotation to a token that is saved alone", one(save("U1", "R1")), [][]op{one(rotate("U1", "R2")), one(save("R2"))}, 0},
+	{"a deletion and an update", one(save("U1", "R1")), [][]op{one(remove("U1")), one(save("U1", "A1"))}, 0},
+	{"a deletion and a rotation", one(save("U1", "R1")), [][]op{one(remove("U1")), one(rotate("U1", "R2"))}, 0},
+	{"two deletions", one(save("U1", "R1")), [][]op{one(remove("U1")), one(remove("U1"))}, 0},
+	{"a deletion and a save of the same chosen id", one(save("#one", "U1", "R1")), [][]op{one(remove("#one")), one(save("#one", "U1", "R1"))}, 0},
+	{"two saves bring a chosen id back to life", one(save("#one", "U1", "R1"), remove("#one")), [][]op{one(save("#one", "U1", "R1")), one(save("#one", "U1", "R2"))}, 0},
+	{"a chosen id comes back while its user signs up", one(save("#one", "U1", "R1"), remove("#one")), [][]op{one(save("#one", "U1", "R1")), one(save("U1", "R2"))}, 0},
+	{"a record changes its user to one that signs up", one(save("U2", "R1")), [][]op{one(change("U2", "U1", "R1")), one(save("U1", "R2"))}, 0},
+	{"a record changes its user to one that has its token", one(save("U2", "c2", "R1"), save("U1", "c1", "R9")), [][]op{one(change("U2", "U1", "c2", "R1")), one(save("U1", "c1", "R1"))}, 0},
+	{"a record changes its client to one that signs up", one(save("U1", "c1", "R1")), [][]op{one(change("U1", "U1", "c2", "R1")), one(save("U1", "c2", "R2"))}, 0},
+	{"a record loses its user while its token is saved", one(save("U1", "R1")), [][]op{one(change("U1", "R1")), one(save("R1"))}, 0},
+	{"two records lose their users", one(save("U1", "R1"), save("U2", "R1")), [][]op{one(change("U1", "R1")), one(change("U2", "R1"))}, 0},
+	{"sign-ups over four leaves", nil, [][]op{one(save("U1", "G1", "R1")), one(save("U1", "G1", "R2"))}, 4},
+	{"a user becomes known over four leaves", one(save("R1")), [][]op{one(save("U1", "R1")), one(save("U1", "R2"))}, 4},
+	{"a record changes its user over four leaves", one(save("U2", "R1")), [][]op{one(change("U2", "U1", "R1")), one(save("U1", "R2"))}, 4},
+	{"a token moves to a user who signs up, over four leaves", nil, [][]op{one(save("R1"), save("U1", "R1")), one(save("U1", "R1"))}, 4},
+
+}
+
+var three = []scenario{
+	{"three sign-ups of one user", nil, [][]op{one(save("U1", "R1")), one(save("U1", "R1")), one(save("U1", "R1"))}, 0},
+	{"a token, its user, and the user with another token", nil, [][]op{one(save("R1")), one(save("U1", "R1")), one(save("U1", "R2"))}, 0},
+	{"a deletion between two updates", one(save("U1", "R1")), [][]op{one(remove("U1")), one(save("U1", "A1")), one(save("U1", "R2"))}, 0},
+	{"two users and nobody claim one token", one(save("R1")), [][]op{one(save("U1", "R1")), one(save("U2", "R1")), one(save("R1"))}, 0},
+	{"a chosen id, a made one and a deletion", one(save("#one", "U1", "R1")), [][]op{one(remove("#one")), one(save("#one", "U1", "R1")), one(save("U1", "R2"))}, 0},
+	{"three clients of one user", nil, [][]op{one(save("U1", "c1", "R1")), one(save("U1", "c2", "R2")), one(save("U1", "R3"))}, 0},
+}
+
+// service makes the service of a scenario, as it is before.
+func (sc scenario) service(tb testing.TB) *memstore.Driver {
+	d := memstore.NewDriver()
+	if sc.leaves > 0 {
+		splitIndex(tb, d)
+	}
+	s := simulatedStore(d, 7, 20)
+	for i, o := range sc.before {
+		if err := o.do(tb.Context(), s, fmt.Sprint("before-", i)); err != nil {
+			tb.Fatalf("before: %s: %v", o.name, err)
+		}
+	}
+	return d
+}
+
+// splitIndex makes an index of a root and four leaves.
+func splitIndex(tb testing.TB, d *memstore.Driver) {
+	root := &codec.Index{Key: []byte("a key of the hashes of this test"), Leaves: map[string]string{}}
+	put := func(name string, x *codec.Index) {
+		x.Frame = codec.Frame{}.Next(codec.KindIndex, "write-of-"+name)
+		value, err := codec.EncodeIndex(x)
+		if err == nil {
+			_, err = d.Put(tb.Context(), name, value, driver.Absent)
+		}
+		if err != nil {
+			tb.Fatal(err)
+		}
+	}
+	for _, prefix := range []string{"00", "01", "10", "11"} {
+		name := codec.RootName + "-leaf" + prefix
+		root.Leaves[prefix] = name
+		put(name, &codec.Index{Prefix: prefix})
+	}
+	put(codec.RootName, root)
+}
+
+func TestEveryOrderAndCrashPointOfTwoAndThreeClients(t *testing.T) {
+	total, pruned := 0, 0
+	for _, sc := range scenarios {
+		t.Run(sc.name, func(t *testing.T) {
+			e := &explorer{fates: []fate{crashBefore, crashAfter, lostAnswer, unknown, refused}, faults: 1}
+			for {
+				w := newWorld(1, 2, sc.service(t), sc.clients...)
+				whole := true
+				w.run(func(steps []step) (int, fate) {
+					at, f := e.choose(steps)
+					whole = whole && at >= 0
+					return at, f
+				})
+				if !whole {
+					pruned++
+				} else {
+					if bad := w.audit.problems(w.results); len(bad) > 0 {
+						w.fail(t, bad)
+					}
+				}
+				if !e.next() {
+					break
+				}
+			}
+			t.Logf("%d runs", e.runs)
+			total += e.runs
+		})
+	}
+	t.Logf("%d runs, %d of them cut short since another one leads to the same end", total, pruned)
+}
+

@@ -1,0 +1,19 @@
+package token
+
+import (
+	"context"
+	"io"
+
+	"github.com/tokenkeep/tokenkeep/token/driver"
+)
+
+// NewSimulatedStore returns a store whose random numbers and waits a simulation
+// decides on.
+func NewSimulatedStore(d driver.Driver, random io.Reader, pause func(context.Context, int) error) (*Store, error) {
+	s, err := NewStore(d, nil)
+	if err != nil {
+		return nil, err
+	}
+	s.random, s.pause = random, pause
+	return s, nil
+}
