@@ -164,7 +164,10 @@ func (a *audit) checkIndex(live map[string]*codec.Record, add func(string, ...an
 // refused is not.
 func (a *audit) checkMarks(live map[string]*codec.Record, results []result, add func(string, ...any)) {
 	for _, res := range results {
-		if !res.op.save {
+		if errors.Is(res.err, errWentBack) {
+			add("%s: %v", res.op.name, res.err)
+		}
+		if !res.op.save || errors.Is(res.err, errWentBack) {
 			continue
 		}
 		var where []string
@@ -245,4 +248,3 @@ func (a *audit) checkReaders(live map[string]*codec.Record, add func(string, ...
 		}
 	}
 }
-

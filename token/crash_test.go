@@ -113,7 +113,7 @@ type scenario struct {
 
 func one(ops ...op) []op { return ops }
 
-var scenarios = []scenario{
+var pairs = []scenario{
 	{"two sign-ups of one user", nil, [][]op{one(save("U1", "c1", "R1")), one(save("U1", "c1", "R1"))}, 0},
 	{"two sign-ups of one user with different tokens", nil, [][]op{one(save("U1", "R1")), one(save("U1", "R2"))}, 0},
 	{"two first saves of a token without a user", nil, [][]op{one(save("R1", "c1")), one(save("R1", "c1"))}, 0},
@@ -145,14 +145,16 @@ var scenarios = []scenario{
 	{"a record changes its client to one that signs up", one(save("U1", "c1", "R1")), [][]op{one(change("U1", "U1", "c2", "R1")), one(save("U1", "c2", "R2"))}, 0},
 	{"a record loses its user while its token is saved", one(save("U1", "R1")), [][]op{one(change("U1", "R1")), one(save("R1"))}, 0},
 	{"two records lose their users", one(save("U1", "R1"), save("U2", "R1")), [][]op{one(change("U1", "R1")), one(change("U2", "R1"))}, 0},
+}
+
+var leafPairs = []scenario{
 	{"sign-ups over four leaves", nil, [][]op{one(save("U1", "G1", "R1")), one(save("U1", "G1", "R2"))}, 4},
 	{"a user becomes known over four leaves", one(save("R1")), [][]op{one(save("U1", "R1")), one(save("U1", "R2"))}, 4},
 	{"a record changes its user over four leaves", one(save("U2", "R1")), [][]op{one(change("U2", "U1", "R1")), one(save("U1", "R2"))}, 4},
 	{"a token moves to a user who signs up, over four leaves", nil, [][]op{one(save("R1"), save("U1", "R1")), one(save("U1", "R1"))}, 4},
-
 }
 
-var three = []scenario{
+var triples = []scenario{
 	{"three sign-ups of one user", nil, [][]op{one(save("U1", "R1")), one(save("U1", "R1")), one(save("U1", "R1"))}, 0},
 	{"a token, its user, and the user with another token", nil, [][]op{one(save("R1")), one(save("U1", "R1")), one(save("U1", "R2"))}, 0},
 	{"a deletion between two updates", one(save("U1", "R1")), [][]op{one(remove("U1")), one(save("U1", "A1")), one(save("U1", "R2"))}, 0},
@@ -197,34 +199,66 @@ func splitIndex(tb testing.TB, d *memstore.Driver) {
 	put(codec.RootName, root)
 }
 
-func TestEveryOrderAndCrashPointOfTwoAndThreeClients(t *testing.T) {
-	total, pruned := 0, 0
-	for _, sc := range scenarios {
-		t.Run(sc.name, func(t *testing.T) {
-			e := &explorer{fates: []fate{crashBefore, crashAfter, lostAnswer, unknown, refused}, faults: 1}
-			for {
-				w := newWorld(1, 2, sc.service(t), sc.clients...)
-				whole := true
-				w.run(func(steps []step) (int, fate) {
-					at, f := e.choose(steps)
-					whole = whole && at >= 0
-					return at, f
-				})
-				if !whole {
-					pruned++
-				} else {
-					if bad := w.audit.problems(w.results); len(bad) > 0 {
-						w.fail(t, bad)
-					}
-				}
-				if !e.next() {
-					break
-				}
-			}
-			t.Logf("%d runs", e.runs)
-			total += e.runs
-		})
-	}
-	t.Logf("%d runs, %d of them cut short since another one leads to the same end", total, pruned)
+// A depth says how far the exploration of a scenario goes.
+type depth struct {
+	fates    []fate
+	faults   int // calls of a run that have another fate than being served
+	switches int // see explorer
+	patience int // tries of an operation
 }
 
+var (
+	allFates = []fate{crashBefore, crashAfter, lostAnswer, unknown, refused}
+	crashes  = []fate{crashBefore, crashAfter}
+)
+
+func TestEveryOrderAndFateOfTheCallsOfTwoClients(t *testing.T) {
+	for _, sc := range pairs {
+		explore(t, sc, depth{allFates, 1, 0, 1})
+	}
+}
+
+func TestEveryOrderAndCrashPointOfTwoClientsOverFourLeaves(t *testing.T) {
+	for _, sc := range leafPairs {
+		explore(t, sc, depth{crashes, 1, 0, 1})
+	}
+}
+
+func TestEveryCrashPointOfThreeClients(t *testing.T) {
+	for _, sc := range triples {
+		explore(t, sc, depth{crashes, 1, 1, 1})
+	}
+}
+
+func TestOrdersOfThreeClientsWithTwoSwitches(t *testing.T) {
+	for _, sc := range triples {
+		explore(t, sc, depth{nil, 0, 2, 2})
+	}
+}
+
+// explore runs a scenario in every way there is.
+func explore(t *testing.T, sc scenario, d depth) {
+	t.Run(sc.name, func(t *testing.T) {
+		t.Parallel()
+		if underRace {
+			d = depth{crashes, 1, 1, 1}
+		}
+		e := newExplorer(d.fates, d.faults, d.switches)
+		cut := 0
+		for more := true; more; more = e.next() {
+			w := newWorld(1, d.patience, sc.service(t), sc.clients...)
+			whole := true
+			w.run(func(steps []step) (int, fate) {
+				at, f := e.choose(steps)
+				whole = whole && at >= 0
+				return at, f
+			})
+			if !whole {
+				cut++
+			} else if bad := w.audit.problems(w.results); len(bad) > 0 {
+				w.fail(t, bad)
+			}
+		}
+		t.Logf("%d runs, %d of them cut short since another one comes to the same end", e.runs, cut)
+	})
+}

@@ -16,10 +16,17 @@ type explorer struct {
 	fates []fate
 	// faults is how many calls of a run may have one of them.
 	faults int
+	// switches bounds how often a run may leave a client that could go on for another
+	// one, 0: as often as it likes. With three clients not every order can be tried;
+	// few switches find most of what can go wrong (M. Musuvathi and S. Qadeer,
+	// Iterative Context Bounding, 2007).
+	switches int
 
 	path  []*node
 	depth int
 	used  int
+	last  int    // the client that ran last, -1: none
+	left  int    // switches so far
 	sleep []move // what need not be tried at the next node
 	runs  int
 }
@@ -37,6 +44,10 @@ type node struct {
 	moves []move // to be tried
 	at    int    // the one that is being tried
 	sleep []move
+}
+
+func newExplorer(fates []fate, faults, switches int) *explorer {
+	return &explorer{fates: fates, faults: faults, switches: switches, last: -1}
 }
 
 // choose is the chooser of a run.
@@ -58,10 +69,15 @@ func (e *explorer) choose(steps []step) (int, fate) {
 	e.depth++
 	e.sleep = nil
 	for _, other := range slices.Concat(n.sleep, n.moves[:n.at]) {
-		if independent(other, m) {
+		// Two orders with the same end may differ in their switches.
+		if e.switches == 0 && independent(other, m) {
 			e.sleep = append(e.sleep, other)
 		}
 	}
+	if m.client != e.last && e.ready(steps) {
+		e.left++
+	}
+	e.last = m.client
 	if m.fate != served {
 		e.used++
 	}
@@ -71,6 +87,9 @@ func (e *explorer) choose(steps []step) (int, fate) {
 func (e *explorer) moves(steps []step) []move {
 	var moves []move
 	for _, s := range steps {
+		if e.switches > 0 && e.left == e.switches && e.ready(steps) && s.client != e.last {
+			continue
+		}
 		write := s.call.Op == memstore.OpPut || s.call.Op == memstore.OpDelete
 		moves = append(moves, move{s.client, served, write, s.call.Names})
 		if e.used == e.faults {
@@ -83,6 +102,11 @@ func (e *explorer) moves(steps []step) []move {
 		}
 	}
 	return moves
+}
+
+// ready reports whether the client that ran last could go on.
+func (e *explorer) ready(steps []step) bool {
+	return slices.ContainsFunc(steps, func(s step) bool { return s.client == e.last })
 }
 
 func (m move) same(o move) bool { return m.client == o.client && m.fate == o.fate }
@@ -105,7 +129,7 @@ func independent(a, b move) bool {
 // next prepares the next run and reports whether there is one.
 func (e *explorer) next() bool {
 	e.runs++
-	e.depth, e.used, e.sleep = 0, 0, nil
+	e.depth, e.used, e.left, e.last, e.sleep = 0, 0, 0, -1, nil
 	for len(e.path) > 0 {
 		n := e.path[len(e.path)-1]
 		if n.at++; n.at < len(n.moves) {

@@ -2,6 +2,7 @@ package token_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -27,10 +28,12 @@ const (
 	lostAnswer       // served; the driver has to find out by itself
 	unknown          // served; nobody can find out
 	refused          // not served, and the caller is told so
+	late             // on its way until the scheduler lets it arrive; the caller does not know
+	fates            // how many there are
 )
 
 func (f fate) String() string {
-	return [...]string{"served", "crash before", "crash after", "answer lost", "outcome unknown", "refused"}[f]
+	return [...]string{"served", "crash before", "crash after", "answer lost", "outcome unknown", "refused", "late"}[f]
 }
 
 // An op is one operation of a client. mark is unique to it: an op that saves puts it
@@ -40,6 +43,9 @@ type op struct {
 	do   func(ctx context.Context, s *token.Store, mark string) error
 	save bool
 }
+
+// errWentBack is the error of an op that did not see what its own store had saved.
+var errWentBack = errors.New("a store did not see its own write")
 
 // A step is a client that stands before a call.
 type step struct {
@@ -59,6 +65,7 @@ type result struct {
 // A client is one process.
 type client struct {
 	store  *token.Store
+	view   *memstore.Driver
 	ctx    context.Context
 	crash  context.CancelFunc
 	dead   bool
@@ -90,6 +97,7 @@ func newWorld(seed uint64, patience int, service *memstore.Driver, scripts ...[]
 			w.events <- s
 			return <-s.resume
 		})
+		c.view = view
 		c.store = simulatedStore(view, seed+uint64(i)*1_000_003, patience)
 		w.clients = append(w.clients, c)
 	}
@@ -168,6 +176,8 @@ func (w *world) serve(s step, f fate) {
 		s.resume <- memstore.Fault{Lost: true}
 	case unknown:
 		s.resume <- memstore.Fault{After: driver.ErrOutcomeUnknown}
+	case late:
+		s.resume <- memstore.Fault{Late: true}
 	case refused:
 		s.resume <- memstore.Fault{Before: driver.ErrUnavailable}
 	}

@@ -65,9 +65,9 @@ const (
 // since it owns nothing that would have to be closed.
 //
 // Names are 1 to 80 bytes long, consist of the characters a-z, 0-9 and '-', and
-// begin and end with a letter or a digit. A value is a JSON object in UTF-8 that
-// begins with '{' and holds a random write id: two values that are equal byte
-// for byte are one and the same write, and a driver may rely on that.
+// begin and end with a letter or a digit ([ValidName]). A value is a JSON object in
+// UTF-8 that begins with '{' and holds a random write id: two values that are equal
+// byte for byte are one and the same write, and a driver may rely on that.
 //
 // Every method returns an error that matches the context's (context.Canceled,
 // context.DeadlineExceeded) with errors.Is if the context ended before the
@@ -98,7 +98,8 @@ type Driver interface {
 	// it knows or the context ends. Only then it returns ErrOutcomeUnknown, which
 	// says that the value was written or may still be written, once, at this
 	// place. Any other error says that it was not written: ErrTooLarge,
-	// ErrQuota, ErrPermission, ErrUnavailable, ErrDeleted.
+	// ErrQuota, ErrPermission, ErrUnavailable, ErrDeleted, and ErrInvalid for a
+	// name or a value that is none of this contract.
 	//
 	// A Put that is repeated with the same name, value and prev after it was
 	// applied does nothing and returns nil with the same revision, also if the

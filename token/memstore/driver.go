@@ -5,7 +5,6 @@ import (
 	"context"
 	"iter"
 	"slices"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/tokenkeep/tokenkeep/token/driver"
@@ -36,7 +35,7 @@ func (d *Driver) Under(prefix string) *Driver { return &Driver{mem: d.mem, prefi
 func (d *Driver) Get(ctx context.Context, how driver.Freshness, have ...driver.Item) ([]driver.Item, error) {
 	call := Call{Op: OpGet, Names: make([]string, len(have))}
 	for i, item := range have {
-		if !validName(item.Name) || slices.Contains(call.Names[:i], item.Name) {
+		if !driver.ValidName(item.Name) || slices.Contains(call.Names[:i], item.Name) {
 			return nil, failed(Call{Op: OpGet}, driver.ErrInvalid)
 		}
 		call.Names[i] = item.Name
@@ -70,7 +69,7 @@ func (d *Driver) read(ctx context.Context, how driver.Freshness, name string) dr
 func (d *Driver) Put(ctx context.Context, name string, value []byte, prev driver.Revision) (driver.Revision, error) {
 	call := Call{Op: OpPut, Names: []string{name}}
 	switch {
-	case !validName(name) || !possible(value):
+	case !driver.ValidName(name) || !possible(value):
 		return "", failed(Call{Op: OpPut}, driver.ErrInvalid)
 	case len(value) > d.Limits().Value:
 		return "", failed(call, driver.ErrTooLarge)
@@ -83,7 +82,7 @@ func (d *Driver) Put(ctx context.Context, name string, value []byte, prev driver
 
 // Delete implements driver.Driver.
 func (d *Driver) Delete(ctx context.Context, name string) error {
-	if !validName(name) {
+	if !driver.ValidName(name) {
 		return failed(Call{Op: OpDelete}, driver.ErrInvalid)
 	}
 	call := Call{Op: OpDelete, Names: []string{name}}
@@ -122,7 +121,7 @@ func (d *Driver) Names(ctx context.Context) iter.Seq2[string, error] {
 func (d *Driver) list(ctx context.Context) []string {
 	var names []string
 	for _, name := range d.mem.known(d.prefix) {
-		if d.answer(ctx, Read{Op: OpNames, Name: name}).rev != driver.Absent && validName(name) {
+		if d.answer(ctx, Read{Op: OpNames, Name: name}).rev != driver.Absent && driver.ValidName(name) {
 			names = append(names, name)
 		}
 	}
@@ -134,12 +133,6 @@ func (d *Driver) Limits() driver.Limits {
 	d.mem.mu.Lock()
 	defer d.mem.mu.Unlock()
 	return d.mem.limits
-}
-
-func validName(name string) bool {
-	const inner = "abcdefghijklmnopqrstuvwxyz0123456789-"
-	return len(name) >= 1 && len(name) <= 80 && strings.Trim(name, inner) == "" &&
-		name[0] != '-' && name[len(name)-1] != '-'
 }
 
 // possible reports whether a Put can have written a value.
