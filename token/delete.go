@@ -106,8 +106,9 @@ func (s *Store) cleanUp(ctx context.Context, refs []string, buried ...*view) {
 		return
 	}
 	for _, v := range buried {
-		if !v.record.Chosen && s.driver.Delete(ctx, v.name) == nil {
-			s.memory.forget(v.name)
+		if !v.record.Chosen {
+			// The tombstone stays remembered: a stale read may still show the record.
+			_ = s.driver.Delete(ctx, v.name)
 		}
 	}
 }
