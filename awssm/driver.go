@@ -94,7 +94,7 @@ func (d *Driver) Get(ctx context.Context, _ driver.Freshness, have ...driver.Ite
 	items := make([]driver.Item, len(have))
 	seen := make(map[string]bool, len(have))
 	for i, item := range have {
-		if !validName(item.Name) || seen[item.Name] {
+		if !driver.ValidName(item.Name) || seen[item.Name] {
 			return nil, &driver.Error{Op: opGet, Kind: driver.ErrInvalid, Hint: "a name is none of the contract, or given twice"}
 		}
 		items[i].Name, seen[item.Name] = item.Name, true
@@ -252,7 +252,7 @@ func refuseAmong(item *driver.Item, e *driver.Error) error {
 // Put implements driver.Driver. It takes one request as a rule.
 func (d *Driver) Put(ctx context.Context, name string, value []byte, prev driver.Revision) (driver.Revision, error) {
 	switch op := opOf(prev); {
-	case !validName(name) || !possible(value):
+	case !driver.ValidName(name) || !possible(value):
 		return "", &driver.Error{Op: op, Kind: driver.ErrInvalid, Hint: "the name or the value is none of the contract"}
 	case len(value) > maxValue:
 		return "", &driver.Error{Op: op, Name: name, Kind: driver.ErrTooLarge,
@@ -321,7 +321,7 @@ func (d *Driver) replacement(name string, value []byte, prev driver.Revision) *w
 // options say.
 func (d *Driver) Delete(ctx context.Context, name string) error {
 	switch {
-	case !validName(name):
+	case !driver.ValidName(name):
 		return &driver.Error{Op: opDelete, Kind: driver.ErrInvalid, Hint: "the name is none of the contract"}
 	case ctx.Err() != nil:
 		return failed(ctx, opDelete, name, ctx.Err())

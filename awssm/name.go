@@ -54,23 +54,18 @@ func checkPrefix(prefix string) error {
 	return nil
 }
 
-// validName reports whether a name is one of the contract. Names have no slash, so
-// no prefix and name together read as another prefix and name.
-func validName(name string) bool {
-	return len(name) >= 1 && len(name) <= maxName && strings.Trim(name, lower+digits+"-") == "" &&
-		name[0] != '-' && name[len(name)-1] != '-'
-}
-
 // full returns the secret's name in the service.
 func (d *Driver) full(name string) *string {
 	full := d.prefix + "/" + name
 	return &full
 }
 
-// short returns the name of a secret under the prefix, and whether it is one.
+// short returns the name of a secret under the prefix, and whether it is one of the
+// contract. Names have no slash, so no prefix and name together read as another
+// prefix and name.
 func (d *Driver) short(full string) (string, bool) {
 	name, ok := strings.CutPrefix(full, d.prefix+"/")
-	return name, ok && validName(name)
+	return name, ok && driver.ValidName(name)
 }
 
 // nameOfARN returns the service's name of the secret that an id means: the id

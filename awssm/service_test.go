@@ -2,7 +2,6 @@ package awssm_test
 
 import (
 	"crypto/rand"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -83,25 +82,7 @@ func (s *service) sdk(t testing.TB, changes ...func(*secretsmanager.Options)) *s
 	if err != nil {
 		t.Fatal(err)
 	}
-	calm := func(o *secretsmanager.Options) { o.HTTPClient = calmClient{o.HTTPClient} }
-	return secretsmanager.New(client.Options(), append([]func(*secretsmanager.Options){calm}, changes...)...)
-}
-
-// A calmClient keeps the SDK from cutting connections. The SDK closes the body of a
-// request when the answer begins; if net/http has not yet looked for the body's end,
-// it hears of an error then, cuts the connection with the answer on it, and the SDK
-// sends the request again. That takes an answer within microseconds, as a double
-// gives it, and spoils a count of requests. Without the body's WriteTo net/http
-// finds its end.
-//
-// https://github.com/aws/aws-sdk-go-v2/issues/2737
-type calmClient struct{ next secretsmanager.HTTPClient }
-
-func (c calmClient) Do(r *http.Request) (*http.Response, error) {
-	if r.Body != nil {
-		r.Body = struct{ io.ReadCloser }{r.Body}
-	}
-	return c.next.Do(r)
+	return secretsmanager.New(client.Options(), changes...)
 }
 
 // driver returns a driver under prefix. Its calls are the first that count.

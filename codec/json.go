@@ -2,11 +2,9 @@ package codec
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"unicode/utf8"
@@ -32,36 +30,65 @@ type members map[string]json.RawMessage
 // tells names apart by their case and refuses a name that stands twice, since a
 // reader that takes the other one would see another token.
 func decodeObject(data []byte) (members, error) {
-	if !utf8.Valid(data) {
+	if !utf8.Valid(data) || !json.Valid(data) {
 		return nil, errNotJSON
 	}
-	dec := json.NewDecoder(bytes.NewReader(data))
-	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+	rest := bytes.TrimLeft(data, space)
+	if rest[0] != '{' {
 		return nil, errNotJSON
 	}
-	m := members{}
-	for dec.More() {
-		t, err := dec.Token()
-		name, ok := t.(string)
-		if err != nil || !ok {
+	m := make(members, 16)
+	for rest = bytes.TrimLeft(rest[1:], space); rest[0] != '}'; rest = bytes.TrimLeft(rest, ","+space) {
+		end := valueEnd(rest)
+		name, ok := unquote(rest[:end])
+		if !ok {
 			return nil, errNotJSON
 		}
-		var raw json.RawMessage
-		if err := dec.Decode(&raw); err != nil {
-			return nil, errNotJSON
-		}
+		rest = bytes.TrimLeft(rest[end:], ":"+space)
+		end = valueEnd(rest)
 		if _, twice := m[name]; twice {
 			return nil, errors.New("a member stands twice")
 		}
-		m[name] = raw
-	}
-	if _, err := dec.Token(); err != nil { // the closing brace
-		return nil, errNotJSON
-	}
-	if _, err := dec.Token(); err != io.EOF {
-		return nil, errNotJSON
+		m[name] = json.RawMessage(rest[:end:end])
+		rest = rest[end:]
 	}
 	return m, nil
+}
+
+const space = " \t\r\n"
+
+// valueEnd returns where the JSON value ends that valid JSON begins with.
+func valueEnd(data []byte) int {
+	depth := 0
+	for i := 0; i < len(data); i++ {
+		switch data[i] {
+		case '"':
+			for i++; data[i] != '"'; i++ {
+				if data[i] == '\\' {
+					i++
+				}
+			}
+		case '{', '[':
+			depth++
+			continue
+		case '}', ']':
+			if depth == 0 {
+				return i // a number or a word ended at the end of what holds it
+			}
+			depth--
+		case ',', ':', ' ', '\t', '\r', '\n':
+			if depth == 0 {
+				return i
+			}
+			continue
+		default:
+			continue
+		}
+		if depth == 0 {
+			return i + 1
+		}
+	}
+	return len(data)
 }
 
 // fields takes known members out of m and remembers the first error.
@@ -81,7 +108,13 @@ func (d *fields) take(name, want string, to any) {
 	}
 }
 
-func (d *fields) text(name string, to *string) { d.take(name, "a text", to) }
+func (d *fields) text(name string, to *string) {
+	if raw, ok := d.m[name]; ok && d.err == nil {
+		delete(d.m, name)
+		*to = d.part(name, "a text", raw)
+	}
+}
+
 func (d *fields) truth(name string, to *bool)  { d.take(name, "true or false", to) }
 
 func (d *fields) texts(name string, to *[]string) {
@@ -113,11 +146,24 @@ func (d *fields) textMap(name string, to *map[string]string) {
 
 // part reads one text of several. Read all at once, encoding/json would take null
 // for an empty text, and the last of two members of one name.
-func (d *fields) part(name, want string, raw json.RawMessage) (text string) {
-	one := fields{m: members{name: raw}}
-	one.take(name, want, &text)
-	d.err = cmp.Or(d.err, one.err)
+func (d *fields) part(name, want string, raw json.RawMessage) string {
+	text, ok := unquote(raw)
+	if !ok && d.err == nil {
+		d.err = fieldError(name, "is not "+want)
+	}
 	return text
+}
+
+// unquote reads a JSON text.
+func unquote(raw []byte) (text string, ok bool) {
+	if raw[0] != '"' {
+		return "", false
+	}
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return string(raw[1 : len(raw)-1]), true
+	}
+	err := json.Unmarshal(raw, &text)
+	return text, err == nil
 }
 
 func (d *fields) number(name string, to *int64) { d.take(name, "a whole number", to) }

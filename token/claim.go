@@ -54,7 +54,7 @@ func (s *Store) attempt(ctx context.Context, f func(*attempt) error) error {
 	a := &attempt{trust: true}
 	defer func() { a.release() }()
 	for {
-		a = &attempt{store: s, trust: a.trust, unlock: a.unlock, judges: make(map[key][]*judged)}
+		a = &attempt{store: s, trust: a.trust, unlock: a.unlock, index: a.unwritten(), judges: make(map[key][]*judged)}
 		switch err := f(a); {
 		case errors.Is(err, errVerify):
 			a.trust = false
@@ -73,6 +73,15 @@ func (a *attempt) release() {
 		a.unlock()
 		a.unlock = nil
 	}
+}
+
+// unwritten returns the index that an attempt looked for, if there was none: to look
+// again would mean to list all names again.
+func (a *attempt) unwritten() *index {
+	if a.index != nil && a.index.root.absent() && a.store.memory.recall(codec.RootName) == nil {
+		return a.index
+	}
+	return nil
 }
 
 // refuse returns err if it rests on what the service said, and asks to look again

@@ -59,18 +59,17 @@ func TestADamagedRecordIsReportedAndNotWrittenOver(t *testing.T) {
 			d := stocked(t)
 			d.Set(name, []byte(value))
 			unchanged(t, d)
-			s := open(t, d)
-			corrupt(t, "FindTokenByID", second(s.FindTokenByID(t.Context(), "chosen")))
-			corrupt(t, "FindToken", second(s.FindToken(t.Context(), tok("#chosen"))))
-			corrupt(t, "SaveToken", s.SaveToken(t.Context(), tok("#chosen", "U4", "R9")))
-			corrupt(t, "UpdateToken", s.UpdateToken(t.Context(), "chosen", change1))
-			corrupt(t, "DeleteToken", s.DeleteToken(t.Context(), "chosen"))
+			corrupt(t, "FindTokenByID", second(open(t, d).FindTokenByID(t.Context(), "chosen")))
+			corrupt(t, "FindToken", second(open(t, d).FindToken(t.Context(), tok("#chosen"))))
+			corrupt(t, "SaveToken", open(t, d).SaveToken(t.Context(), tok("#chosen", "U4", "R9")))
+			corrupt(t, "UpdateToken", open(t, d).UpdateToken(t.Context(), "chosen", change1))
+			corrupt(t, "DeleteToken", open(t, d).DeleteToken(t.Context(), "chosen"))
 			if what == "the record of another id" {
 				return // its keys are those that it says; only its name is wrong
 			}
-			corrupt(t, "FindToken by user", second(s.FindToken(t.Context(), tok("U4"))))
-			corrupt(t, "SaveToken by user", s.SaveToken(t.Context(), tok("U4", "A9")))
-			listed, err := s.GetTokens(t.Context())
+			corrupt(t, "FindToken by user", second(open(t, d).FindToken(t.Context(), tok("U4"))))
+			corrupt(t, "SaveToken by user", open(t, d).SaveToken(t.Context(), tok("U4", "A9")))
+			listed, err := open(t, d).GetTokens(t.Context())
 			corrupt(t, "GetTokens", err)
 			if err != nil && !strings.Contains(err.Error(), name) {
 				t.Errorf("GetTokens does not say which: %v", err)
@@ -78,7 +77,7 @@ func TestADamagedRecordIsReportedAndNotWrittenOver(t *testing.T) {
 			if len(listed) != 4 {
 				t.Errorf("GetTokens returned %d of the 4 other records", len(listed))
 			}
-			if found, err := s.FindToken(t.Context(), tok("U1")); err != nil || !found.RefreshToken.Equal(token.NewSecret("R1")) {
+			if found, err := open(t, d).FindToken(t.Context(), tok("U1")); err != nil || !found.RefreshToken.Equal(token.NewSecret("R1")) {
 				t.Errorf("another record: %v", err)
 			}
 		})
@@ -107,7 +106,7 @@ func TestADamagedIndexIsReportedAndNotWrittenOver(t *testing.T) {
 			d := stocked(t)
 			d.Set(codec.RootName, []byte(value))
 			unchanged(t, d)
-			indexIsCorrupt(t, open(t, d))
+			indexIsCorrupt(t, d)
 		})
 	}
 	t.Run("a leaf that is none", func(t *testing.T) {
@@ -122,22 +121,22 @@ func TestADamagedIndexIsReportedAndNotWrittenOver(t *testing.T) {
 			}
 		}
 		unchanged(t, d)
-		indexIsCorrupt(t, open(t, d))
+		indexIsCorrupt(t, d)
 	})
 }
 
 // indexIsCorrupt tells what still goes without an index, and what does not.
-func indexIsCorrupt(t *testing.T, s *token.Store) {
+func indexIsCorrupt(t *testing.T, d *memstore.Driver) {
 	t.Helper()
 	for _, query := range []string{"U4", "R4", "A5", "U9"} {
-		corrupt(t, "FindToken", second(s.FindToken(t.Context(), tok(query))))
+		corrupt(t, "FindToken", second(open(t, d).FindToken(t.Context(), tok(query))))
 	}
-	corrupt(t, "SaveToken of a new user", s.SaveToken(t.Context(), tok("U9", "R9")))
-	corrupt(t, "SaveToken of a known user", s.SaveToken(t.Context(), tok("U4", "A9")))
-	corrupt(t, "SaveToken that gains a key by id", s.SaveToken(t.Context(), tok("#chosen", "R9")))
-	corrupt(t, "GetTokens", second(s.GetTokens(t.Context())))
-	corrupt(t, "DeleteTokens", s.DeleteTokens(t.Context()))
-	if found, err := s.FindTokenByID(t.Context(), "chosen"); err != nil || !found.RefreshToken.Equal(token.NewSecret("R4")) {
+	corrupt(t, "SaveToken of a new user", open(t, d).SaveToken(t.Context(), tok("U9", "R9")))
+	corrupt(t, "SaveToken of a known user", open(t, d).SaveToken(t.Context(), tok("U4", "A9")))
+	corrupt(t, "SaveToken that gains a key by id", open(t, d).SaveToken(t.Context(), tok("#chosen", "R9")))
+	corrupt(t, "GetTokens", second(open(t, d).GetTokens(t.Context())))
+	corrupt(t, "DeleteTokens", open(t, d).DeleteTokens(t.Context()))
+	if found, err := open(t, d).FindTokenByID(t.Context(), "chosen"); err != nil || !found.RefreshToken.Equal(token.NewSecret("R4")) {
 		t.Errorf("FindTokenByID: %v", err)
 	}
 }
@@ -148,7 +147,7 @@ func TestAnIndexThatWasDeletedByHandIsNotTakenForAnEmptyStore(t *testing.T) {
 		root, before := d.Dump()[codec.RootName], content(t, d)
 		d.Remove(codec.RootName)
 		lost := d.Dump()
-		indexIsCorrupt(t, open(t, d))
+		indexIsCorrupt(t, d)
 		if diff := cmp.Diff(lost, d.Dump()); diff != "" {
 			t.Errorf("something was written: %s", diff)
 		}

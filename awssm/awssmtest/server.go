@@ -120,7 +120,7 @@ func (s *Server) Client(_ context.Context) (*secretsmanager.Client, error) {
 	return secretsmanager.New(secretsmanager.Options{
 		Region:       s.region,
 		BaseEndpoint: aws.String(s.URL),
-		HTTPClient:   s.client,
+		HTTPClient:   calmClient{s.client},
 		Credentials: aws.NewCredentialsCache(aws.CredentialsProviderFunc(
 			func(context.Context) (aws.Credentials, error) {
 				return aws.Credentials{AccessKeyID: "AKIDAWSSMTEST", SecretAccessKey: "awssmtest", Source: "awssmtest"}, nil

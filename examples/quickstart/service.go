@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/smithy-go/logging"
 
 	"github.com/tokenkeep/tokenkeep/awssm"
 	"github.com/tokenkeep/tokenkeep/awssm/awssmtest"
@@ -79,6 +80,7 @@ func connect(ctx context.Context, o options) (*service, error) {
 		c.HTTPClient = awshttp.NewBuildableClient().WithTimeout(10 * time.Second)
 		// Sixteen workers may write faster than the 50 times a second that AWS takes.
 		c.Retryer = retry.NewStandard(func(r *retry.StandardOptions) { r.MaxAttempts, r.MaxBackoff = 8, time.Second })
+		c.Logger = logging.Nop{} // what the SDK warns of, it sends again; errors come back as errors
 		c.APIOptions = append(c.APIOptions, s.watch)
 	})
 	return s, nil

@@ -1,0 +1,81 @@
+// Command readme is the Go code of README.md: each block there is the body of a
+// function here, and a test compares them.
+//
+//	go run ./examples/readme    saves a made-up token in your AWS account under prod/oauth, and finds it
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+
+	"github.com/tokenkeep/tokenkeep/awssm"
+	"github.com/tokenkeep/tokenkeep/awssm/awssmtest"
+	"github.com/tokenkeep/tokenkeep/token"
+	"github.com/tokenkeep/tokenkeep/zohofile"
+)
+
+func main() {
+	if err := keep(context.Background(), "a-refresh-token", "an-access-token", time.Now().Add(time.Hour)); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func keep(ctx context.Context, refresh, access string, expiry time.Time) error {
+	cfg, err := config.LoadDefaultConfig(ctx)
+	if err != nil {
+		return err
+	}
+	store, err := awssm.New(secretsmanager.NewFromConfig(cfg), "prod/oauth", nil)
+	if err != nil {
+		return err
+	}
+	ana := token.OAuthToken{UserSignature: token.UserSignature{Name: "ana@example.com"}, ClientID: "my-client"}
+
+	// After a login or a refresh: update Ana's record, or insert one.
+	save := ana
+	save.RefreshToken, save.AccessToken, save.Expiry = token.NewSecret(refresh), token.NewSecret(access), expiry
+	if err := store.SaveToken(ctx, &save); err != nil {
+		return err
+	}
+
+	// In any process, on any machine: find it.
+	found, err := store.FindToken(ctx, &ana)
+	if err != nil {
+		return err // errors.Is(err, token.ErrNotFound): Ana has to log in
+	}
+	fmt.Println(found.AccessToken, found.AccessToken.Reveal() == access) // REDACTED true
+	return nil
+}
+
+func migrate(ctx context.Context, store *token.Store) error {
+	file, err := os.ReadFile("sdk_tokens.txt")
+	if err != nil {
+		return err
+	}
+	tokens, err := zohofile.Read(bytes.NewReader(file))
+	if err != nil {
+		return err // the line that does not fit; no token was read
+	}
+	return store.SaveTokens(ctx, tokens) // calling it again goes on where it stopped
+}
+
+func double(ctx context.Context) (*token.Store, error) {
+	srv := awssmtest.NewServer() // in a test: t.Cleanup(srv.Close)
+	client, err := srv.Client(ctx)
+	if err != nil {
+		return nil, err
+	}
+	srv.Inject(awssmtest.Fault{ // the next write is applied, and its answer is lost
+		Operations: []string{"PutSecretValue"},
+		Times:      1,
+		Do:         awssmtest.LoseAnswer(),
+	})
+	return awssm.New(client, "test", nil)
+}

@@ -1,0 +1,200 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tokenkeep/tokenkeep/awssm/awssmtest"
+	tokens "github.com/tokenkeep/tokenkeep/token"
+)
+
+func readme(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// What README shows compiles, since it is the body of a function here.
+func TestTheCodeOfTheReadmeIsThatOfThisProgram(t *testing.T) {
+	var shown []string
+	for _, m := range regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(readme(t), -1) {
+		shown = append(shown, m[1])
+	}
+	var compiled []string
+	for _, name := range []string{"keep", "migrate", "double"} {
+		compiled = append(compiled, body(t, name))
+	}
+	if diff := cmp.Diff(compiled, shown); diff != "" {
+		t.Errorf("the go blocks of README.md are not the bodies of the functions (-main.go +README.md):\n%s", diff)
+	}
+}
+
+// body returns the lines between the braces of a function, one tab to the left.
+func body(t *testing.T, name string) string {
+	t.Helper()
+	source, err := os.ReadFile("main.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := token.NewFileSet()
+	file, err := parser.ParseFile(files, "main.go", source, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range file.Decls {
+		if f, ok := d.(*ast.FuncDecl); ok && f.Name.Name == name {
+			text := string(source[files.Position(f.Body.Lbrace).Offset+2 : files.Position(f.Body.Rbrace).Offset])
+			return strings.ReplaceAll(strings.TrimPrefix(text, "\t"), "\n\t", "\n")
+		}
+	}
+	t.Fatalf("main.go has no function %s", name)
+	return ""
+}
+
+// It also runs, with the SDK set up as a program sets it up, from the environment.
+func TestTheCodeOfTheReadmeWorks(t *testing.T) {
+	srv := awssmtest.NewServer(awssmtest.WithRegion("eu-central-1"))
+	t.Cleanup(srv.Close)
+	none := filepath.Join(t.TempDir(), "none")
+	for name, value := range map[string]string{
+		"AWS_ENDPOINT_URL": srv.URL, "AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "example",
+		"AWS_SESSION_TOKEN": "", "AWS_PROFILE": "", "AWS_CONFIG_FILE": none, "AWS_SHARED_CREDENTIALS_FILE": none,
+	} {
+		t.Setenv(name, value)
+	}
+	for range 2 {
+		if err := keep(t.Context(), "refresh", "access", time.Now().Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if names := srv.Names(); len(names) != 2 {
+		t.Errorf("one token, saved twice, made %q", names)
+	}
+}
+
+func TestMigrateSavesTheFileAndMayBeCalledAgain(t *testing.T) {
+	data, err := os.ReadFile("../../zohofile/testdata/sdk_tokens.python.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("sdk_tokens.txt", data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	store, err := double(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := migrate(t.Context(), store); err != nil {
+			t.Fatal(err)
+		}
+		if all, err := store.GetTokens(t.Context()); len(all) != 5 || err != nil {
+			t.Errorf("%d tokens, %v, want 5", len(all), err)
+		}
+	}
+}
+
+// A row of a table that begins with a name in code.
+var rowName = regexp.MustCompile("(?m)^\\| `(\\w+)`")
+
+func TestTheReadmeNamesEveryError(t *testing.T) {
+	var exported []string
+	file, err := parser.ParseFile(token.NewFileSet(), "../../token/errors.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range file.Scope.Objects {
+		if strings.HasPrefix(name, "Err") {
+			exported = append(exported, name)
+		}
+	}
+	var named []string
+	for _, m := range rowName.FindAllStringSubmatch(readme(t), -1) {
+		if strings.HasPrefix(m[1], "Err") {
+			named = append(named, m[1])
+		}
+	}
+	slices.Sort(exported)
+	slices.Sort(named)
+	if diff := cmp.Diff(exported, named); diff != "" {
+		t.Errorf("(-token/errors.go +README.md)\n%s", diff)
+	}
+}
+
+func TestTheLinksOfTheReadmeLeadSomewhere(t *testing.T) {
+	text := readme(t)
+	for _, m := range regexp.MustCompile(`\]\(([^)]+)\)`).FindAllStringSubmatch(text, -1) {
+		if strings.HasPrefix(m[1], "https://") {
+			continue
+		}
+		file, heading, _ := strings.Cut(m[1], "#")
+		target := text
+		if file != "" {
+			data, err := os.ReadFile(filepath.Join("../..", file))
+			if err != nil {
+				t.Errorf("link to %s: %v", m[1], err)
+				continue
+			}
+			target = string(data)
+		}
+		if heading != "" && !slices.Contains(anchors(target), heading) {
+			t.Errorf("link to %s: there is no such heading", m[1])
+		}
+	}
+}
+
+// anchors returns the names of the headings, as they are linked to.
+func anchors(markdown string) (names []string) {
+	for _, m := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(markdown, -1) {
+		name := strings.ReplaceAll(strings.ToLower(m[1]), " ", "-")
+		names = append(names, regexp.MustCompile(`[^\w-]`).ReplaceAllString(name, ""))
+	}
+	return names
+}
+
+// user returns a token such as users of Zoho have, with an id if it is not empty.
+func user(n int, id string) *tokens.OAuthToken {
+	return &tokens.OAuthToken{
+		ID:            id,
+		UserSignature: tokens.UserSignature{Name: fmt.Sprintf("user-%d@example.com:6000%d", n, n)},
+		ClientID:      "1000.CLIENT",
+		ClientSecret:  tokens.NewSecret("client secret"),
+		RefreshToken:  tokens.NewSecret(fmt.Sprintf("1000.refresh.%d", n)),
+		AccessToken:   tokens.NewSecret(fmt.Sprintf("1000.access.%d", n)),
+	}
+}
+
+func byUser(n int) *tokens.OAuthToken {
+	return &tokens.OAuthToken{UserSignature: user(n, "").UserSignature}
+}
+
+func saveAll(ctx context.Context, t *testing.T, store *tokens.Store, list ...*tokens.OAuthToken) {
+	t.Helper()
+	if err := store.SaveTokens(ctx, list); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantErr(t *testing.T, what string, got, want error) {
+	t.Helper()
+	if !errors.Is(got, want) {
+		t.Errorf("%s: error %v, want %v", what, got, want)
+	}
+}
