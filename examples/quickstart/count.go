@@ -44,12 +44,11 @@ func (s *story) count(ctx context.Context) (string, error) {
 		}
 	}
 	// Beside the list, which comes from the index, stands what was ever created.
-	held := len(s.tokens) - s.lost
-	s.duplicated = max(s.stored, s.service.recordSecrets()) - held
+	s.duplicated = max(s.stored, s.service.recordSecrets(), len(s.tokens)) - len(s.tokens)
 	switch {
-	case s.duplicated != 0 || s.lost != 0:
-		return "", fmt.Errorf("of %d tokens %d have a record; %d records are listed, and %d secrets of records were created",
-			len(s.tokens), held, s.stored, s.service.recordSecrets())
+	case s.duplicated > 0 || s.lost > 0:
+		return "", fmt.Errorf("of %s %d have a record as it should be; %s are listed, and %s of records were created",
+			plural(len(s.tokens), "token"), len(s.tokens)-s.lost, plural(s.stored, "record"), plural(s.service.recordSecrets(), "secret"))
 	case notes != workers*len(s.tokens):
 		return "", fmt.Errorf("of %d notes %d are there: updates were lost", workers*len(s.tokens), notes)
 	}

@@ -44,7 +44,7 @@ func (s *story) find(ctx context.Context) (string, error) {
 			{"user", byUser, "the index says where"},
 			{"refresh token", byRefresh, "the index says where"},
 			{"grant token", byGrant, "the index says where"},
-			{"access token", byAccess, "new every hour, not indexed: all are read"},
+			{"access token", byAccess, "indexed only as the only key, else all are read"},
 		} {
 			before, tokens := s.service.calls.Load(), unique(s.tokens, k.by)
 			for _, t := range tokens {

@@ -97,6 +97,7 @@ func wantFailure(t *testing.T, stdout, stderr string, code int, text string) {
 }
 
 func TestTheQuickstartNeedsNothingAndCountsWhatItStored(t *testing.T) {
+	t.Parallel()
 	stdout, stderr, code := runProgram(t, program(t))
 	wantAllWell(t, stdout, stderr, code)
 	for line := range strings.Lines(stdout) {
@@ -112,6 +113,7 @@ func TestTheQuickstartNeedsNothingAndCountsWhatItStored(t *testing.T) {
 }
 
 func TestTheSampleIsAsZohosSDKWroteIt(t *testing.T) {
+	t.Parallel()
 	original, err := os.ReadFile("../../zohofile/testdata/sdk_tokens.python.txt")
 	if err != nil {
 		t.Fatal(err)
@@ -125,6 +127,7 @@ func TestTheSampleIsAsZohosSDKWroteIt(t *testing.T) {
 }
 
 func TestAFileThatCannotBeImportedEndsTheProgram(t *testing.T) {
+	t.Parallel()
 	lines := bytes.SplitAfter(sample, []byte("\n"))
 	cut := bytes.Join([][]byte{lines[0], lines[1], lines[2][:60], []byte("\r\n"), lines[3]}, nil)
 	for name, c := range map[string]struct {
@@ -161,6 +164,7 @@ func many(n int) []byte {
 }
 
 func TestAnotherFileIsImportedAsItIs(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		data string
 		want string
@@ -190,6 +194,7 @@ func TestAnotherFileIsImportedAsItIs(t *testing.T) {
 var callsOfStep = regexp.MustCompile(`(?m)^ *\d+  .* \.\.\.+ (\d+) calls?$`)
 
 func TestAnEndpointIsLeftAsItWas(t *testing.T) {
+	t.Parallel()
 	srv := awssmtest.NewServer()
 	defer srv.Close()
 	if _, err := srv.SetValue("tokenkeep-quickstart/mine", "1"); err != nil {
@@ -233,6 +238,7 @@ func wantOnly(t *testing.T, srv *awssmtest.Server, names ...string) {
 }
 
 func TestTheAccountOfTheEnvironmentIsUsedIfAskedFor(t *testing.T) {
+	t.Parallel()
 	srv := awssmtest.NewServer(awssmtest.WithRegion("eu-west-1"))
 	defer srv.Close()
 	account := []string{"AWS_ACCESS_KEY_ID=AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY=example", "AWS_PROFILE="}
@@ -263,6 +269,7 @@ func TestTheAccountOfTheEnvironmentIsUsedIfAskedFor(t *testing.T) {
 }
 
 func TestWrongArgumentsAreRefused(t *testing.T) {
+	t.Parallel()
 	for _, args := range [][]string{
 		{"sdk_tokens.txt"},
 		{"-endpoint", "localhost:4566"},
