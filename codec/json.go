@@ -115,7 +115,7 @@ func (d *fields) text(name string, to *string) {
 	}
 }
 
-func (d *fields) truth(name string, to *bool)  { d.take(name, "true or false", to) }
+func (d *fields) truth(name string, to *bool) { d.take(name, "true or false", to) }
 
 func (d *fields) texts(name string, to *[]string) {
 	const want = "a list of texts"

@@ -40,6 +40,12 @@ type attempt struct {
 
 	index  *index
 	judges map[key][]*judged
+	// absent are the records that this operation read and did not find. Who has to
+	// begin anew for a turn to write the index need not look for them again: what
+	// came since makes the compare-and-set fail.
+	absent map[string]*view
+	// scanned: all records were looked through for an access token, and none has it.
+	scanned bool
 }
 
 // How an attempt asks to be begun anew at once, with more certainty.
@@ -54,10 +60,10 @@ func (s *Store) attempt(ctx context.Context, f func(*attempt) error) error {
 	a := &attempt{trust: true}
 	defer func() { a.release() }()
 	for {
-		a = &attempt{store: s, trust: a.trust, unlock: a.unlock, index: a.unwritten(), judges: make(map[key][]*judged)}
+		a = &attempt{store: s, trust: a.trust, unlock: a.unlock, index: a.unwritten(), judges: make(map[key][]*judged), absent: a.absent, scanned: a.scanned}
 		switch err := f(a); {
 		case errors.Is(err, errVerify):
-			a.trust = false
+			a.trust, a.absent, a.scanned = false, nil, false
 		case errors.Is(err, errClaim):
 			if a.unlock, err = s.claiming.take(ctx, codec.RootName); err != nil {
 				return err
@@ -112,11 +118,13 @@ func (a *attempt) records(ctx context.Context, refs ...string) ([]*view, error) 
 		name := codec.NameOf(ref)
 		if a.trust {
 			views[i] = a.store.memory.recall(name)
+			a.remembered = a.remembered || views[i] != nil
+		}
+		if views[i] == nil {
+			views[i] = a.absent[name]
 		}
 		if views[i] == nil {
 			names = append(names, name)
-		} else {
-			a.remembered = true
 		}
 	}
 	if len(names) == 0 {
@@ -136,6 +144,12 @@ func (a *attempt) records(ctx context.Context, refs ...string) ([]*view, error) 
 		}
 		if views[i].err != nil {
 			return nil, views[i].err
+		}
+		if views[i].absent() && !views[i].gone {
+			if a.absent == nil {
+				a.absent = make(map[string]*view)
+			}
+			a.absent[views[i].name] = views[i]
 		}
 	}
 	return views, nil

@@ -165,7 +165,7 @@ func (a *attempt) identify(ctx context.Context, q *codec.Record) (target, *codec
 		}
 		pending = append(pending, list...)
 	}
-	if onlyAccess(q) {
+	if onlyAccess(q) && !a.scanned {
 		if found, err := a.store.scan(ctx, q); err != nil || found != nil {
 			if err != nil {
 				return to, nil, err
@@ -179,6 +179,7 @@ func (a *attempt) identify(ctx context.Context, q *codec.Record) (target, *codec
 			}
 			return target{codec.RefOf(found.ID), v}, merge(q, v.record), nil
 		}
+		a.scanned = true
 	}
 	if !carriesToken(q) {
 		return to, nil, a.refuse(fmt.Errorf("%w: no record matches, and the token carries no grant, refresh or access token", ErrInvalid))

@@ -66,8 +66,7 @@ type result struct {
 type client struct {
 	store  *token.Store
 	view   *memstore.Driver
-	ctx    context.Context
-	crash  context.CancelFunc
+	crash  func()
 	dead   bool
 	script []op
 }
@@ -86,7 +85,6 @@ func newWorld(seed uint64, patience int, service *memstore.Driver, scripts ...[]
 	w := &world{service: service, events: make(chan any), audit: newAudit(service)}
 	for i, script := range scripts {
 		c := &client{script: script}
-		c.ctx, c.crash = context.WithCancel(context.Background())
 		view := service.Under("")
 		view.OnCall(func(ctx context.Context, call memstore.Call) memstore.Fault {
 			if c.dead {
@@ -138,7 +136,9 @@ func (w *world) run(choose chooser) {
 		}
 	}
 	for i, c := range w.clients {
-		go w.work(i, c)
+		ctx, crash := context.WithCancel(context.Background())
+		c.crash = crash // work calls it at its end
+		go w.work(ctx, i, c)
 		await()
 	}
 	for len(waiting) > 0 {
@@ -192,16 +192,17 @@ func (w *world) kill(s step) {
 
 // work runs the script of a client. The results are written one client at a time:
 // the scheduler waits for each.
-func (w *world) work(i int, c *client) {
+func (w *world) work(ctx context.Context, i int, c *client) {
+	defer c.crash()
 	for n, o := range c.script {
 		mark := fmt.Sprintf("op-%d-%d", i, n)
-		err := o.do(c.ctx, c.store, mark)
+		err := o.do(ctx, c.store, mark)
 		w.results = append(w.results, result{o, mark, err, c.dead})
 		if c.dead {
 			break
 		}
 	}
-	w.events <- i
+	w.events <- i // crash comes after: nothing of this client is under way any more
 }
 
 // fail reports what is wrong with a run, and how it came about.

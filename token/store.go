@@ -153,7 +153,7 @@ const (
 
 func pause(ctx context.Context, try int) error {
 	top := min(firstPause<<min(try, 10), maxPause)
-	timer := time.NewTimer(mathrand.N(top) + time.Millisecond)
+	timer := time.NewTimer(mathrand.N(top) + time.Millisecond) //nolint:gosec // a wait needs no secrecy
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():

@@ -37,8 +37,7 @@ func ExampleError() {
 	_, err := zohofile.Read(file)
 	fmt.Println(err)
 
-	var refused *zohofile.Error
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*zohofile.Error](err); ok {
 		fmt.Println("look at line", refused.Line)
 	}
 	// Output:

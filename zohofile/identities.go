@@ -1,5 +1,7 @@
 package zohofile
 
+import "fmt"
+
 // identities are the rows so far, by what a store would find their records by.
 type identities struct {
 	ids    map[string]int
@@ -46,9 +48,8 @@ func (ids *identities) add(rec record, line int) error {
 }
 
 func duplicate(line int, c column, first int) error {
-	err := refuse(line, "the same record as in line %d: delete one of the two", first).(*Error)
-	err.Column = names[c]
-	return err
+	return &Error{Line: line, Column: names[c],
+		Reason: fmt.Sprintf("the same record as in line %d: delete one of the two", first)}
 }
 
 // find returns the line of an earlier row with the same value for key, a

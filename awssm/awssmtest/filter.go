@@ -71,7 +71,7 @@ func (f filter) matches(value string, sec *secret) bool {
 			attributes = append(attributes, *t.Key, *t.Value)
 		}
 		text := strings.ToLower(strings.Join(attributes, "\n"))
-		for _, word := range strings.Fields(strings.ToLower(value)) {
+		for word := range strings.FieldsSeq(strings.ToLower(value)) {
 			if !strings.Contains(text, word) {
 				return false
 			}

@@ -1,6 +1,7 @@
 package awssmtest_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -167,8 +168,7 @@ func TestInspection(t *testing.T) {
 	})
 	t.Run("the service's limits hold for operators", func(t *testing.T) {
 		_, err := srv.SetValue("n", strings.Repeat("v", 65537))
-		var e *awssmtest.Error
-		if e, _ = err.(*awssmtest.Error); e == nil || e.Code != "ValidationException" {
+		if e, ok := errors.AsType[*awssmtest.Error](err); !ok || e.Code != "ValidationException" {
 			t.Error(err)
 		}
 	})

@@ -1,6 +1,9 @@
 package awssmtest
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // rateQuotas are AWS's quotas of requests per second. Operations in one group
 // share one. Those of the first two groups are from the quotas page; the others
@@ -30,11 +33,9 @@ func (l *rateLimits) allow(operation string, now time.Time) bool {
 		*l = rateLimits{second: second}
 	}
 	for i, group := range rateQuotas {
-		for _, op := range group.operations {
-			if op == operation {
-				l.counts[i]++
-				return l.counts[i] <= group.perSecond
-			}
+		if slices.Contains(group.operations, operation) {
+			l.counts[i]++
+			return l.counts[i] <= group.perSecond
 		}
 	}
 	return true
