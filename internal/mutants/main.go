@@ -3,8 +3,9 @@
 //
 //	go run ./internal/mutants
 //
-// It builds the tests with the tag mutants (see package rule), runs the simulations
-// once in full with every rule on, which has to pass, and then, for each rule, the
+// It builds the tests with the tag mutants (see package rule) and without the race
+// detector, runs the simulations and storms once in full with every rule on, which has to
+// pass, and then, for each rule, the
 // tests that look at it, which have to fail, by a failed test and not by a panic or
 // for want of time. It prints one line each and exits 1 if a mutant survives.
 package main
@@ -79,12 +80,13 @@ func run() error {
 			binaries[c.pkg] = binary
 		}
 	}
-	start := time.Now()
-	out, err := test(ctx, binaries["token"], check{"token", simulations}, "")
-	if err != nil {
-		return fmt.Errorf("the simulations fail with every rule on: %w\n%s", err, out)
+	for _, c := range []check{{"token", simulations + "|Storms"}, {"awssm", "Storms"}} {
+		start := time.Now()
+		if out, err := test(ctx, binaries[c.pkg], c, ""); err != nil {
+			return fmt.Errorf("the tests of %s fail with every rule on: %w\n%s", c.pkg, err, out)
+		}
+		fmt.Printf("%-12s %-16s passed in %v, as it has to\n", "(every rule)", c.pkg, time.Since(start).Round(time.Second))
 	}
-	fmt.Printf("%-12s %-16s passed in %v, as it has to\n", "(every rule)", "token", time.Since(start).Round(time.Second))
 	survivors := 0
 	for _, r := range rule.All {
 		if len(checks[r]) == 0 {
