@@ -79,13 +79,25 @@ type Options struct {
 	Tags map[string]string
 
 	// RecoveryWindowDays is how many days a deleted secret can be restored, 7 to
-	// 30. Zero: 30. AWS charges nothing for a secret that waits for its end. What
-	// DeleteToken deletes holds no tokens any more when it comes to that.
+	// 30. Zero: 30. AWS charges nothing for a secret that waits for its end.
+	//
+	// DeleteToken overwrites the record with a tombstone at once, and the secret is
+	// scheduled for deletion as soon as its entries are out of the index. Secrets of
+	// ids that the caller chose stay, as a save may bring them back to life.
+	//
+	// A deletion is no revocation, whatever the options: until the secret is removed
+	// for good, the version before the tombstone (AWSPREVIOUS) holds the tokens. Who
+	// has the right to secretsmanager:GetSecretValue can read it, also after a
+	// RestoreSecret. Revoke the tokens at their provider.
 	RecoveryWindowDays int
 
-	// ForceDelete deletes secrets without recovery. Their names are free as soon
-	// as AWS has worked it off, in a few seconds as a rule; until then Get and Put
-	// say driver.ErrDeleted.
+	// ForceDelete deletes secrets without recovery, and not at once: the index notes
+	// the tombstone, and a deletion by any process, a day or more later, removes it,
+	// 20 tombstones at most for each deletion. One that no later deletion follows
+	// stays, and costs what a secret costs. Secrets of ids that the caller chose stay.
+	//
+	// The name is free as soon as AWS has worked the removal off, in a few seconds as
+	// a rule; until then Get and Put say driver.ErrDeleted.
 	ForceDelete bool
 }
 

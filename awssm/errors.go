@@ -95,7 +95,8 @@ func kindOf(op, code, message string) (hint string, kind error) {
 		return "", driver.ErrConflict
 	case "InvalidRequestException":
 		// "...because it was marked for deletion", "...is already scheduled for deletion".
-		if strings.Contains(message, "for deletion") {
+		// Emulators say "...that's currently marked deleted".
+		if strings.Contains(message, "for deletion") || strings.Contains(message, "marked deleted") {
 			return "", driver.ErrDeleted
 		}
 		return invalidHint, driver.ErrInvalid
@@ -129,6 +130,8 @@ func hintOf(err error) string {
 		return "no AWS credentials: " + printable(inner.ServiceID) + " failed"
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return "timeout"
+	case statusOf(err) == 0:
+		return "no answer: are the client's Region, endpoint and credentials right?"
 	}
 	return ""
 }

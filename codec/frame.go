@@ -156,6 +156,9 @@ func decode(value []byte) (Frame, members, error) {
 // what start returns.
 func (f Frame) start() *object {
 	frame := new(object)
+	if f.Seq < 1 || f.Seq > maxSeq {
+		frame.err = fieldError("seq", "is not between 1 and 2^53")
+	}
 	frame.add("format", Format)
 	frame.add("kind", f.Kind)
 	frame.add("seq", f.Seq)

@@ -4,12 +4,14 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // A Hash stands for a key of a record (a user name, a token) in the index: the
@@ -72,6 +74,9 @@ type Index struct {
 	// Entries are the records of each hash, in the order in which they came to
 	// hold the key.
 	Entries map[Hash][]Entry
+	// Graves are tombstones that can be removed some time after they were written: the
+	// refs, and when that was, to the second. The root has them.
+	Graves map[string]time.Time
 
 	unknown members
 }
@@ -82,6 +87,7 @@ func (x *Index) Root() bool { return len(x.Key) > 0 }
 // Clone returns a copy of x whose entries may be changed.
 func (x *Index) Clone() *Index {
 	c := *x
+	c.Graves = maps.Clone(x.Graves)
 	c.Entries = make(map[Hash][]Entry, len(x.Entries)+1)
 	for h, list := range x.Entries {
 		c.Entries[h] = slices.Clone(list)
@@ -115,6 +121,13 @@ func EncodeIndex(x *Index) ([]byte, error) {
 		}
 	}
 	o.add("entries", entries)
+	if len(x.Graves) > 0 {
+		graves := make(map[string]int64, len(x.Graves))
+		for ref, at := range x.Graves {
+			graves[ref] = at.Unix()
+		}
+		o.add("graves", graves)
+	}
 	o.addMembers(x.unknown)
 	return o.bytes()
 }
@@ -135,6 +148,7 @@ func DecodeIndex(value []byte) (*Index, error) {
 	d.text("prefix", &x.Prefix)
 	var entries map[string]string
 	d.textMap("entries", &entries)
+	x.Graves = d.graves("graves")
 	if d.err != nil {
 		return nil, d.err
 	}
@@ -169,6 +183,31 @@ const width = 48
 
 func validPrefix(prefix string) bool {
 	return len(prefix) <= width && strings.Trim(prefix, "01") == ""
+}
+
+// graves takes refs and the seconds since the epoch at which they were buried.
+func (d *fields) graves(name string) map[string]time.Time {
+	var raw json.RawMessage
+	d.take(name, "an object", &raw)
+	if raw == nil || d.err != nil {
+		return nil
+	}
+	m, err := decodeObject(raw)
+	if err != nil {
+		d.err = fieldError(name, "is not an object")
+		return nil
+	}
+	each := fields{m: m}
+	graves := make(map[string]time.Time, len(m))
+	for _, ref := range slices.Collect(maps.Keys(m)) {
+		var seconds int64
+		if each.number(ref, &seconds); each.err != nil || !ValidRef(ref) {
+			d.err = fieldError(name, "has a member that is no record and its time")
+			return nil
+		}
+		graves[ref] = time.Unix(seconds, 0).UTC()
+	}
+	return graves
 }
 
 // checkLeaves makes sure that every hash has one leaf. Sorted, the prefixes have
@@ -220,7 +259,7 @@ func parseEntries(text string) ([]Entry, error) {
 		if based {
 			e.Base, err = strconv.ParseInt(number, 10, 64)
 		}
-		if err != nil || (based && e.Base < 1) || !ValidRef(ref) {
+		if err != nil || (based && (e.Base < 1 || e.Base >= maxSeq/2)) || !ValidRef(ref) {
 			return nil, fieldError("entries", "has a word that is no record")
 		}
 		if slices.ContainsFunc(list[:i], func(o Entry) bool { return o.Ref == ref }) {

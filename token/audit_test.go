@@ -223,12 +223,10 @@ func (a *audit) checkReaders(live map[string]*codec.Record, add func(string, ...
 		add("%d records are listed of %d: %v", len(listed), len(live), err)
 	}
 	for _, name := range []string{"U1", "U2"} {
-		before := len(live)
 		err := s.SaveToken(ctx, &token.OAuthToken{UserSignature: token.UserSignature{Name: name}, ClientID: "c1", AccessToken: token.NewSecret("later")})
 		if err != nil && !errors.Is(err, token.ErrAmbiguous) {
 			add("a later save of %s: %v", name, err)
 		}
-		_ = before
 	}
 	for _, r := range live {
 		if r.RefreshToken == "" || r.UserName != "" {

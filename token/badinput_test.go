@@ -189,7 +189,7 @@ func TestATokenThatIsTooLargeIsRefusedAndChangesNothing(t *testing.T) {
 	t.Run("what just fits is saved and found", func(t *testing.T) {
 		s := open(t, memstore.NewDriver())
 		fits := tok("U1", "R1")
-		fits.AccessToken = token.NewSecret(strings.Repeat("x", 64<<10-400))
+		fits.AccessToken = token.NewSecret(strings.Repeat("x", 64<<10-800))
 		if err := s.SaveToken(t.Context(), fits); err != nil {
 			t.Fatal(err)
 		}

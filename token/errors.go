@@ -16,7 +16,7 @@ var (
 	// a field that cannot be stored. The message says which.
 	ErrInvalid = driver.ErrInvalid
 	// ErrAmbiguous: the query fits several records. Naming the client decides.
-	ErrAmbiguous = errors.New("several tokens match")
+	ErrAmbiguous = errors.New("several tokens match: name the client")
 	// ErrConflict: the fields point to two different records, or would make two
 	// records of one identity. Nothing was written.
 	ErrConflict = driver.ErrConflict

@@ -84,8 +84,8 @@ func (s *Store) byID(ctx context.Context, id string) (*codec.Record, error) {
 			return nil, err
 		case v.live():
 			return v.record, checkSameID(v, id)
-		case !v.absent() || v.gone:
-			return nil, ErrNotFound // a tombstone is no miss
+		case v.gone, v.record != nil && !v.record.Chosen:
+			return nil, ErrNotFound // nothing brings this one back to life
 		}
 	}
 	return nil, ErrNotFound
@@ -123,7 +123,7 @@ func (s *Store) lookUp(ctx context.Context, q *codec.Record, trust bool) (found 
 		return nil, false, err
 	}
 	sure = true
-	for _, k := range queryKeys(q) {
+	for n, k := range queryKeys(q) {
 		entries, err := x.entries(ctx, k, trust)
 		if err != nil {
 			return nil, false, err
@@ -143,6 +143,9 @@ func (s *Store) lookUp(ctx context.Context, q *codec.Record, trust bool) (found 
 		if i, err := choose(q, k, records); err != nil || i >= 0 {
 			if err != nil {
 				return nil, false, err
+			}
+			if n > 0 && x.remembered {
+				return nil, false, nil // that the keys before it lead nowhere may be old
 			}
 			return records[i], true, nil
 		}

@@ -20,6 +20,12 @@ const (
 	baseAge = time.Hour
 )
 
+// age returns how long ago something was, by the clock that says more: the monotonic
+// one stands still while a machine is suspended, the other one can be set back.
+func age(at time.Time) time.Duration {
+	return max(time.Since(at), time.Now().Round(0).Sub(at.Round(0)))
+}
+
 // A memory holds the newest view of each secret that a store saw or wrote, at
 // most so many of them, the least used forgotten first. It makes a store see its
 // own writes and saves it calls; no decision rests on it that a compare-and-set
@@ -49,7 +55,7 @@ func (m *memory) recall(name string) *view {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	k, ok := m.known.Get(name)
-	if !ok || k.view == nil || time.Since(k.view.at) > baseAge {
+	if !ok || k.view == nil || age(k.view.at) > baseAge {
 		return nil
 	}
 	return k.view
@@ -60,7 +66,7 @@ func (m *memory) floor(name string) int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	k, ok := m.known.Peek(name)
-	if !ok || time.Since(k.at) > floorAge {
+	if !ok || age(k.at) > floorAge {
 		return 0
 	}
 	return k.floor
@@ -68,21 +74,33 @@ func (m *memory) floor(name string) int64 {
 
 // keep remembers a view unless a newer one is known. Absence is not remembered: it
 // says nothing about what was written since.
+//
+// What cannot be read is not remembered either. Absence that is believed ends what
+// was remembered: the secret was removed by hand, or some time after its deletion.
 func (m *memory) keep(v *view) {
-	if v.absent() || v.seq() < m.floor(v.name) {
+	if v.err != nil || v.gone {
 		return
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	switch k, ok := m.known.Peek(v.name); {
+	case ok && v.seq() < k.floor && age(k.at) <= floorAge:
+		return
+	case v.absent():
+		m.known.Remove(v.name)
+		return
+	}
 	m.known.Add(v.name, memo{view: v, floor: v.seq(), at: time.Now()})
 }
 
 // outdate remembers that a secret has at least the sequence number floor, in a
 // state that was not seen.
 func (m *memory) outdate(name string, floor int64) {
-	floor = max(floor, m.floor(name))
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if k, ok := m.known.Peek(name); ok && age(k.at) <= floorAge {
+		floor = max(floor, k.floor)
+	}
 	m.known.Add(name, memo{floor: floor, at: time.Now()})
 }
 

@@ -34,6 +34,9 @@ func toRecord(t *OAuthToken) (*codec.Record, error) {
 		Scopes:       slices.Clone(t.Scopes),
 	}
 	if !t.Expiry.IsZero() {
+		if year := t.Expiry.UTC().Year(); year < 1 || year > 9999 {
+			return nil, fmt.Errorf("%w: Expiry is not between the years 1 and 9999", ErrInvalid)
+		}
 		r.Expiry = time.UnixMilli(t.Expiry.UnixMilli()).UTC()
 	}
 	for name, value := range t.Extra {

@@ -78,7 +78,8 @@ func (s *Store) SaveTokens(ctx context.Context, tokens []*OAuthToken) error {
 // UpdateToken changes the record with an id by a function, which may also erase
 // fields and change the user or the client. It is applied to the newest state of
 // the record; if others write at the same time, it is called again on what they
-// wrote, so it should do nothing but change its argument. Its error is returned
+// wrote, so it should do nothing but change its argument; it must not take long nor call
+// the store, since other saves of this process may wait for it. Its error is returned
 // and nothing is written then.
 //
 // The id cannot change, and a grant, refresh or access token has to be left:
@@ -112,11 +113,11 @@ func (s *Store) UpdateToken(ctx context.Context, id string, change func(*OAuthTo
 			next, err := toRecord(t)
 			switch {
 			case err != nil:
-				return err
+				return a.refuse(err)
 			case next.ID != id:
 				return fmt.Errorf("%w: the id of a record cannot change", ErrInvalid)
 			case !carriesToken(next):
-				return fmt.Errorf("%w: no grant, refresh or access token is left", ErrInvalid)
+				return a.refuse(fmt.Errorf("%w: no grant, refresh or access token is left", ErrInvalid))
 			}
 			return a.commit(ctx, target{codec.RefOf(id), v}, v.record.Replace(next))
 		})
@@ -161,6 +162,11 @@ func (a *attempt) identify(ctx context.Context, q *codec.Record) (target, *codec
 			return to, nil, a.refuse(err)
 		}
 		if i >= 0 {
+			// That the keys before it lead nowhere may be old. If they are gained now, the
+			// leaf's compare-and-set tells; an access token is not.
+			if a.trust && a.index.remembered && q.UserName == "" && k.kind != byAccess && q.ClientID+q.ClientSecret == "" && q.AccessToken != "" {
+				return to, nil, errVerify
+			}
 			return target{held[i].entry.Ref, held[i].view}, merge(q, held[i].view.record), nil
 		}
 		pending = append(pending, list...)
@@ -215,9 +221,11 @@ func (a *attempt) place(q *codec.Record, wanted target, pending []*judged) (targ
 		// An id that the store made is never used again: the token gets a new one.
 	}
 	// Rule 5: a record that somebody else is about to create under a key of ours is
-	// created here, under the id that stands in the index, by whoever comes first.
+	// created here, under the id that stands in the index, by whoever comes first. But a
+	// user does not take over what may be another user's.
 	for _, j := range pending {
-		if j.state == pendingCreate && !codec.ChosenRef(j.entry.Ref) {
+		ours := j.key.kind == byUser || q.UserName == ""
+		if j.state == pendingCreate && ours && !codec.ChosenRef(j.entry.Ref) {
 			next.ID = j.entry.Ref
 			return target{j.entry.Ref, j.view}, &next, nil
 		}

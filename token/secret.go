@@ -3,6 +3,7 @@ package token
 import (
 	"crypto/subtle"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 )
@@ -68,3 +69,9 @@ func (s Secret) MarshalJSON() ([]byte, error) { return json.Marshal(s.String()) 
 
 // MarshalText writes what String returns.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalJSON always fails: a secret that was marshaled is gone, and what comes from
+// elsewhere is wrapped by [NewSecret].
+func (s *Secret) UnmarshalJSON([]byte) error {
+	return errors.New("tokenkeep: a token.Secret is not read from JSON: use NewSecret")
+}

@@ -158,7 +158,7 @@ func TestASecretPrintsAsRedactedAndTheEmptyOneAsNothing(t *testing.T) {
 }
 
 func TestJSONIsNotDecodedIntoASecret(t *testing.T) {
-	for _, text := range []string{`"canary"`, `"REDACTED"`, `""`, `1`, `true`, `["canary"]`} {
+	for _, text := range []string{`"canary"`, `"REDACTED"`, `""`, `1`, `true`, `["canary"]`, `{}`, `{"text":"canary"}`} {
 		s := token.NewSecret("old")
 		into := struct{ Field *token.Secret }{&s}
 		err := json.Unmarshal([]byte(`{"Field":`+text+`}`), &into)

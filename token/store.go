@@ -31,8 +31,9 @@ type TokenStore interface {
 
 // Options configure a [Store]. The zero value, and nil, are good defaults.
 type Options struct {
-	// Timeout bounds each call of the store, whatever the deadline of its context:
-	// after it, an operation gives up what it had begun. Zero: one minute. At most
+	// Timeout bounds each operation, whatever the deadline of its context: after it, an
+	// operation gives up what it had begun. What works on many records may take so
+	// long for each, or for each page of them. Zero: one minute. At most
 	// MaxTimeout, so that what a deleted record leaves behind can be removed at
 	// some time.
 	Timeout time.Duration
@@ -129,6 +130,9 @@ func (s *Store) retry(ctx context.Context, f func(ctx context.Context) error) er
 		}
 		again := (*againError)(nil)
 		if !errors.As(err, &again) {
+			if errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, ErrOutcomeUnknown) && !errors.Is(err, ErrUnavailable) {
+				err = fmt.Errorf("%w: %w", ErrUnavailable, err)
+			}
 			return err
 		}
 		if err := s.pause(ctx, try); err != nil {

@@ -161,15 +161,34 @@ func (s *Store) prepare(v *view, last codec.Frame, kind codec.Kind, content func
 		return nil, err
 	}
 	next.name = v.name
-	if len(next.raw) > s.limits.Value {
-		return nil, fmt.Errorf("%w: secret %s would be %d bytes, and the service takes %d", ErrTooLarge, v.name, len(next.raw), s.limits.Value)
+	if err := s.checkSize(next, 0); err != nil {
+		return nil, err
 	}
 	return next, nil
 }
 
+// roomFor makes sure that what was prepared still fits when the history in its frame
+// has grown to its full length: so that a touch, which changes nothing else, is never
+// refused because of its size.
+func (s *Store) roomFor(next *view) error {
+	const perWrite = len(`"0123456789012345678901",`)
+	return s.checkSize(next, perWrite*(codec.HistoryLen-len(next.frame().History)))
+}
+
+func (s *Store) checkSize(next *view, reserve int) error {
+	if size := len(next.raw) + reserve; size > s.limits.Value {
+		what := "the record"
+		if next.index != nil {
+			what = "the index is full: it"
+		}
+		return fmt.Errorf("%w: %s (secret %s) would be %d bytes, and the service takes %d", ErrTooLarge, what, next.name, size, s.limits.Value)
+	}
+	return nil
+}
+
 // send puts what prepare made, by compare-and-set on v.
 func (s *Store) send(ctx context.Context, v, next *view) (*view, error) {
-	if !v.absent() && time.Since(v.at) > baseAge {
+	if !v.absent() && age(v.at) > baseAge {
 		s.memory.forget(v.name)
 		return nil, again("the base was read too long ago")
 	}

@@ -8,6 +8,7 @@ import (
 	"go/parser"
 	"go/token"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -30,13 +31,14 @@ func readme(t *testing.T) string {
 	return string(text)
 }
 
-// What README shows compiles, since it is the body of a function here.
+// What README shows compiles, since it is the body of a function here. Before the first
+// stand its imports.
 func TestTheCodeOfTheReadmeIsThatOfThisProgram(t *testing.T) {
 	var shown []string
 	for _, m := range regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(readme(t), -1) {
 		shown = append(shown, m[1])
 	}
-	var compiled []string
+	compiled := []string{imports(t, "keep")}
 	for _, name := range []string{"keep", "migrate", "double"} {
 		compiled = append(compiled, body(t, name))
 	}
@@ -45,26 +47,62 @@ func TestTheCodeOfTheReadmeIsThatOfThisProgram(t *testing.T) {
 	}
 }
 
-// body returns the lines between the braces of a function, one tab to the left.
-func body(t *testing.T, name string) string {
+// parse returns main.go, and a function of it.
+func parse(t *testing.T, name string) (source []byte, files *token.FileSet, file *ast.File, f *ast.FuncDecl) {
 	t.Helper()
 	source, err := os.ReadFile("main.go")
 	if err != nil {
 		t.Fatal(err)
 	}
-	files := token.NewFileSet()
-	file, err := parser.ParseFile(files, "main.go", source, 0)
+	files = token.NewFileSet()
+	file, err = parser.ParseFile(files, "main.go", source, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, d := range file.Decls {
 		if f, ok := d.(*ast.FuncDecl); ok && f.Name.Name == name {
-			text := string(source[files.Position(f.Body.Lbrace).Offset+2 : files.Position(f.Body.Rbrace).Offset])
-			return strings.ReplaceAll(strings.TrimPrefix(text, "\t"), "\n\t", "\n")
+			return source, files, file, f
 		}
 	}
 	t.Fatalf("main.go has no function %s", name)
-	return ""
+	return nil, nil, nil, nil
+}
+
+// body returns the lines between the braces of a function, one tab to the left.
+func body(t *testing.T, name string) string {
+	t.Helper()
+	source, files, _, f := parse(t, name)
+	text := string(source[files.Position(f.Body.Lbrace).Offset+2 : files.Position(f.Body.Rbrace).Offset])
+	return strings.ReplaceAll(strings.TrimPrefix(text, "\t"), "\n\t", "\n")
+}
+
+// imports returns the declaration of what the body of a function imports, in the
+// groups of main.go.
+func imports(t *testing.T, name string) string {
+	t.Helper()
+	_, files, file, f := parse(t, name)
+	used := map[string]bool{}
+	ast.Inspect(f.Body, func(n ast.Node) bool {
+		if s, ok := n.(*ast.SelectorExpr); ok {
+			if x, ok := s.X.(*ast.Ident); ok {
+				used[x.Name] = true
+			}
+		}
+		return true
+	})
+	groups := []string{""}
+	last := 0
+	for _, i := range file.Imports {
+		line := files.Position(i.Pos()).Line
+		if last != 0 && line > last+1 {
+			groups = append(groups, "")
+		}
+		last = line
+		if used[path.Base(strings.Trim(i.Path.Value, `"`))] {
+			groups[len(groups)-1] += "\t" + i.Path.Value + "\n"
+		}
+	}
+	return "import (\n" + strings.Join(groups, "\n") + ")\n"
 }
 
 // It also runs, with the SDK set up as a program sets it up, from the environment.

@@ -6,7 +6,7 @@ import "errors"
 // same values under package token.
 var (
 	// ErrConflict: prev is not the current revision; nothing was written.
-	ErrConflict = errors.New("changed by another writer")
+	ErrConflict = errors.New("conflict")
 	// ErrDeleted: the service keeps the name from being used after a deletion;
 	// nothing was written.
 	ErrDeleted = errors.New("marked for deletion")

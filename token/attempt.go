@@ -1,0 +1,148 @@
+package token
+
+import (
+	"context"
+	"errors"
+
+	"github.com/tokenkeep/tokenkeep/codec"
+	"github.com/tokenkeep/tokenkeep/token/driver"
+)
+
+// This file is how a save tries: on what is remembered first, on the service's word
+// before it refuses, and in turn where the index is written.
+
+// An attempt is one try of a save.
+type attempt struct {
+	store *Store
+	// trust lets what is remembered stand for what the service would say. Nothing
+	// unsafe follows, since every write is a compare-and-set; but what is refused
+	// is refused on the service's word only.
+	trust bool
+	// remembered: something was taken from memory.
+	remembered bool
+	// unlock is set while this goroutine has the turn to write the index.
+	unlock func()
+
+	index  *index
+	judges map[key][]*judged
+	// views are the records that this attempt has seen: it judges all keys by the same
+	// state of a record.
+	views map[string]*view
+	// scanned: all records were looked through for an access token, and none has it.
+	scanned bool
+}
+
+// How an attempt asks to be begun anew at once, with more certainty.
+var (
+	errVerify = errors.New("what was remembered has to be read")
+	errClaim  = errors.New("the index has to be written")
+)
+
+// attempt runs f on what is remembered, and again on what the service says if f
+// would refuse, or when it is this goroutine's turn if f has to write the index.
+func (s *Store) attempt(ctx context.Context, f func(*attempt) error) error {
+	a := &attempt{trust: true}
+	defer func() { a.release() }()
+	for {
+		a = &attempt{store: s, trust: a.trust, unlock: a.unlock, index: a.unwritten(), judges: make(map[key][]*judged), views: a.missed(), scanned: a.scanned}
+		switch err := f(a); {
+		case errors.Is(err, errVerify):
+			a.trust, a.views, a.scanned = false, nil, false
+		case errors.Is(err, errClaim):
+			if a.unlock, err = s.claiming.take(ctx, codec.RootName); err != nil {
+				return err
+			}
+		default:
+			return err
+		}
+	}
+}
+
+func (a *attempt) release() {
+	if a.unlock != nil {
+		a.unlock()
+		a.unlock = nil
+	}
+}
+
+// missed returns the views of records that were read and not found. Who has to begin
+// anew for a turn to write the index need not look for them again: what came since
+// makes the compare-and-set fail.
+func (a *attempt) missed() map[string]*view {
+	missed := make(map[string]*view)
+	for name, v := range a.views {
+		if v.absent() && !v.gone {
+			missed[name] = v
+		}
+	}
+	return missed
+}
+
+// unwritten returns the index that an attempt looked for, if there was none: to look
+// again would mean to list all names again.
+func (a *attempt) unwritten() *index {
+	if a.index != nil && a.index.root.absent() && a.store.memory.recall(codec.RootName) == nil {
+		return a.index
+	}
+	return nil
+}
+
+// refuse returns err if it rests on the service's strongest reads, and asks to look
+// again if it does not.
+func (a *attempt) refuse(err error) error {
+	if a.trust {
+		return errVerify
+	}
+	return err
+}
+
+// record returns the view of a record, from memory if that is allowed.
+func (a *attempt) record(ctx context.Context, ref string) (*view, error) {
+	views, err := a.records(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	return views[0], nil
+}
+
+// records returns the views of records, from memory as far as that is allowed and
+// goes. A plain read may miss what is there; nothing is refused, and nothing made
+// up, because of a miss that a fresh read or a compare-and-set does not confirm.
+func (a *attempt) records(ctx context.Context, refs ...string) ([]*view, error) {
+	views := make([]*view, len(refs))
+	var names []string
+	for i, ref := range refs {
+		name := codec.NameOf(ref)
+		if a.trust && (a.views[name] == nil || a.views[name].absent()) {
+			views[i] = a.store.memory.recall(name)
+			a.remembered = a.remembered || views[i] != nil
+		}
+		if views[i] == nil {
+			views[i] = a.views[name]
+		}
+		if views[i] == nil {
+			names = append(names, name)
+		}
+	}
+	how := driver.Fresh
+	if a.trust {
+		how = driver.Any
+	}
+	var read []*view
+	if len(names) > 0 {
+		var err error
+		if read, err = a.store.read(ctx, how, names...); err != nil {
+			return nil, err
+		}
+	}
+	for i := range views {
+		if views[i] == nil {
+			views[i], read = read[0], read[1:]
+		}
+		if views[i].err != nil {
+			return nil, views[i].err
+		}
+		a.views[views[i].name] = views[i]
+	}
+	return views, nil
+}
