@@ -96,6 +96,13 @@ func goldenIndexes() map[string]*Index {
 			Leaves:  map[string]string{"": RootName},
 			Entries: entries,
 		},
+		"root_with_graves": {
+			Frame:   frame(KindIndex, 5),
+			Key:     key,
+			Leaves:  map[string]string{"": RootName},
+			Entries: entries,
+			Graves:  map[string]time.Time{"33333333333333333333": time.Unix(1_893_456_000, 0).UTC(), "yyyyyyyyyyyyyyyyyyyy": time.Unix(1_893_542_400, 0).UTC()},
+		},
 		"root_of_leaves": {
 			Frame:  frame(KindIndex, 9),
 			Key:    key,

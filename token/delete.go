@@ -215,7 +215,7 @@ func moveGraves(root *codec.Index, buried map[string]*view, note bool, emptied [
 // nothing in the index points to (refs, sorted): as many as one deletion empties.
 func dueGraves(root *codec.Index, refs []string) []string {
 	var due []string
-	for _, ref := range slices.Sorted(maps.Keys(root.Graves)) {
+	for ref := range root.Graves { // in no order: one that cannot be emptied does not hold up the others
 		_, pointedTo := slices.BinarySearch(refs, ref)
 		if !pointedTo && time.Since(root.Graves[ref]) >= grace && len(due) < digs {
 			due = append(due, ref)
