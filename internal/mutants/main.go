@@ -4,10 +4,10 @@
 //	go run ./internal/mutants
 //
 // It builds the tests with the tag mutants (see package rule) and without the race
-// detector, runs the simulations and storms once in full with every rule on, which has to
-// pass, and then, for each rule, the
-// tests that look at it, which have to fail, by a failed test and not by a panic or
-// for want of time. It prints one line each and exits 1 if a mutant survives.
+// detector, and runs the simulations and storms in full with every rule on, which has
+// to pass. Then it runs, for each rule, the tests that look at it, which have to fail:
+// by a failed test, not by a panic or for want of time. It prints one line each and
+// exits 1 if a mutant survives.
 package main
 
 import (
