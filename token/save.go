@@ -164,7 +164,8 @@ func (a *attempt) identify(ctx context.Context, q *codec.Record) (target, *codec
 		if i >= 0 {
 			// That the keys before it lead nowhere may be old. If they are gained now, the
 			// leaf's compare-and-set tells; an access token is not.
-			if a.trust && a.index.remembered && q.UserName == "" && k.kind != byAccess && q.ClientID+q.ClientSecret == "" && q.AccessToken != "" {
+			_, missed := a.judges[keyOf(q, byAccess)]
+			if missed && k.kind != byAccess && q.UserName == "" && a.trust && a.index.remembered {
 				return to, nil, errVerify
 			}
 			return target{held[i].entry.Ref, held[i].view}, merge(q, held[i].view.record), nil
