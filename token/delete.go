@@ -54,7 +54,7 @@ func (s *Store) DeleteTokens(ctx context.Context) error {
 		clear(buried)
 	}
 	var errs []error
-	for r, err := range s.records(ctx) {
+	for r, err := range s.records(ctx, driver.Any) {
 		if err == nil {
 			err = s.retry(ctx, func(ctx context.Context) error {
 				return s.attempt(ctx, func(a *attempt) error {

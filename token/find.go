@@ -185,7 +185,7 @@ func onlyAccess(q *codec.Record) bool {
 // not stand in the index under it.
 func (s *Store) scan(ctx context.Context, q *codec.Record) (*codec.Record, error) {
 	var found *codec.Record
-	for r, err := range s.records(ctx) {
+	for r, err := range s.records(ctx, driver.Any) {
 		switch {
 		case err != nil:
 			return nil, err

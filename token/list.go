@@ -33,10 +33,12 @@ func (s *Store) GetTokens(ctx context.Context) ([]*OAuthToken, error) {
 // All yields all records, in the order of [Store.GetTokens], reading as many at a
 // time as fill a page. A record that cannot be read is yielded as an error, and
 // the others follow; an error of the service ends it. Records that are saved or
-// deleted meanwhile may be yielded or not.
+// deleted meanwhile may be yielded or not, and what other processes wrote may be
+// missing for as long as the service's listings lag: to see what a record holds now,
+// find it.
 func (s *Store) All(ctx context.Context) iter.Seq2[*OAuthToken, error] {
 	return func(yield func(*OAuthToken, error) bool) {
-		for r, err := range s.records(ctx) {
+		for r, err := range s.records(ctx, driver.Lax) {
 			if err != nil {
 				if !yield(nil, fmt.Errorf("tokenkeep: get tokens: %w", err)) {
 					return
@@ -52,7 +54,7 @@ func (s *Store) All(ctx context.Context) iter.Seq2[*OAuthToken, error] {
 
 // records yields all live records. It lists from the index: the service's own
 // listing lags and wants wider rights.
-func (s *Store) records(ctx context.Context) iter.Seq2[*codec.Record, error] {
+func (s *Store) records(ctx context.Context, how driver.Freshness) iter.Seq2[*codec.Record, error] {
 	return func(yield func(*codec.Record, error) bool) {
 		refs, err := s.allRefs(ctx)
 		if err != nil {
@@ -60,7 +62,7 @@ func (s *Store) records(ctx context.Context) iter.Seq2[*codec.Record, error] {
 			return
 		}
 		for page := range slices.Chunk(refs, pageSize) {
-			views, err := s.readPage(ctx, page)
+			views, err := s.readPage(ctx, how, page)
 			if err != nil {
 				yield(nil, err)
 				return
@@ -89,13 +91,13 @@ func (s *Store) allRefs(ctx context.Context) (refs []string, err error) {
 	return refs, err
 }
 
-func (s *Store) readPage(ctx context.Context, refs []string) (views []*view, err error) {
+func (s *Store) readPage(ctx context.Context, how driver.Freshness, refs []string) (views []*view, err error) {
 	names := make([]string, len(refs))
 	for i, ref := range refs {
 		names[i] = codec.NameOf(ref)
 	}
 	err = s.retry(ctx, func(ctx context.Context) error {
-		views, err = s.read(ctx, driver.Any, names...)
+		views, err = s.read(ctx, how, names...)
 		return err
 	})
 	return views, err

@@ -28,11 +28,15 @@ const (
 	Recheck Rule = "recheck"
 	// Floor: a store never goes back behind what it saw or wrote itself.
 	Floor Rule = "floor"
+	// Gap: a number that is missing below one that exists is waited for.
+	Gap Rule = "gap"
+	// Winner: only a write that won destroys versions, and only those below its own.
+	Winner Rule = "winner"
 	// FreshList: what looks like an empty store is listed before it is one.
 	FreshList Rule = "fresh-list"
 )
 
 // All are the rules: each is one mutant.
 var All = []Rule{
-	CAS, WriteID, Claim, Base, Fence, Tombstone, Recheck, Floor, FreshList,
+	CAS, WriteID, Claim, Base, Fence, Tombstone, Recheck, Floor, FreshList, Gap, Winner,
 }

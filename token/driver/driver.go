@@ -50,12 +50,16 @@ type Item struct {
 type Freshness int
 
 const (
-	// Any allows an answer that is as old as the service's plain reads may be.
+	// Any asks for the service's ordinary read. Where a read that is current costs no
+	// more than one call more than one that may be old, that is the current one.
 	Any Freshness = iota
 	// Fresh asks for the strongest read that the service has. The engine uses
 	// it after an answer that cannot be right or a Put that met a conflict. A
 	// service that has one kind of read only answers as for Any.
 	Fresh
+	// Lax is for lists: an answer may be as old as the service's plain reads may be if
+	// that saves calls.
+	Lax
 )
 
 // A Driver keeps named values in one service, under one prefix.

@@ -27,7 +27,7 @@ var promisesOfGet = []promise{
 }
 
 func getNothing(t *testing.T, b *bench) {
-	for _, how := range []driver.Freshness{driver.Any, driver.Fresh} {
+	for _, how := range []driver.Freshness{driver.Any, driver.Fresh, driver.Lax} {
 		if items, err := b.d.Get(t.Context(), how); err != nil || len(items) != 0 {
 			t.Errorf("Get of no names: %d items, error %v", len(items), err)
 		}
@@ -37,7 +37,7 @@ func getNothing(t *testing.T, b *bench) {
 func getAsPut(t *testing.T, b *bench) {
 	value := first(t)
 	rev := b.put("a", value, driver.Absent)
-	for _, how := range []driver.Freshness{driver.Any, driver.Fresh} {
+	for _, how := range []driver.Freshness{driver.Any, driver.Fresh, driver.Lax} {
 		b.eventually("a read gives what was put", func() bool {
 			item := b.get(how, "a")
 			if item.Revision != driver.Absent && string(item.Value) != string(value) {
@@ -94,7 +94,7 @@ func getMany(t *testing.T, b *bench) {
 }
 
 func getAbsent(t *testing.T, b *bench) {
-	for _, how := range []driver.Freshness{driver.Any, driver.Fresh} {
+	for _, how := range []driver.Freshness{driver.Any, driver.Fresh, driver.Lax} {
 		if diff := cmp.Diff(driver.Item{Name: "none"}, b.get(how, "none")); diff != "" {
 			t.Errorf("the item of an absent secret (-want +got):\n%s", diff)
 		}
@@ -105,7 +105,7 @@ func getDenied(t *testing.T, b *bench) {
 	b.settled("a", b.put("a", first(t), driver.Absent))
 	b.suite.Deny(t, b.bare, true)
 	defer b.suite.Deny(t, b.bare, false)
-	for _, how := range []driver.Freshness{driver.Any, driver.Fresh} {
+	for _, how := range []driver.Freshness{driver.Any, driver.Fresh, driver.Lax} {
 		for _, names := range [][]string{{"a"}, {"none"}, {"a", "none"}} {
 			items, err := b.d.Get(t.Context(), how, named(names...)...)
 			if err != nil && !errors.Is(err, driver.ErrPermission) {
@@ -124,7 +124,7 @@ func getFailed(t *testing.T, b *bench) {
 	b.settled("a", b.put("a", first(t), driver.Absent))
 	b.suite.FailRequests(t, b.bare, forever)
 	defer b.suite.FailRequests(t, b.bare, 0)
-	for _, how := range []driver.Freshness{driver.Any, driver.Fresh} {
+	for _, how := range []driver.Freshness{driver.Any, driver.Fresh, driver.Lax} {
 		ctx, cancel := briefly(t)
 		if items, err := b.d.Get(ctx, how, named("a", "none")...); err == nil {
 			t.Errorf("Get from a service that answers nothing: %+v", items)
@@ -152,7 +152,7 @@ func getCorrupt(t *testing.T, b *bench) {
 	b.put("bad", first(t), driver.Absent)
 	b.put("good", good, driver.Absent)
 	b.suite.Damage(t, b.bare, "bad")
-	for _, how := range []driver.Freshness{driver.Any, driver.Fresh} {
+	for _, how := range []driver.Freshness{driver.Any, driver.Fresh, driver.Lax} {
 		b.eventually("the damaged secret is found out", func() bool {
 			items, err := b.d.Get(t.Context(), how, named("bad", "good", "none")...)
 			if err != nil {
@@ -170,7 +170,7 @@ func getCorrupt(t *testing.T, b *bench) {
 func getHaveCurrent(t *testing.T, b *bench) {
 	value := first(t)
 	have := b.settled("a", b.put("a", value, driver.Absent))
-	for _, how := range []driver.Freshness{driver.Any, driver.Fresh} {
+	for _, how := range []driver.Freshness{driver.Any, driver.Fresh, driver.Lax} {
 		b.eventually("the item is current", func() bool {
 			items, err := b.d.Get(t.Context(), how, have, driver.Item{Name: "none"})
 			if err != nil {
