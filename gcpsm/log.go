@@ -276,16 +276,14 @@ func (d *Driver) read(ctx context.Context, how driver.Freshness, have driver.Ite
 // value of the known head. Instead of a head it may return a slot that stands in the
 // way: nobody can tell whether it is the head.
 func (r *reading) find(ctx context.Context, how driver.Freshness, known log, held bool) (log, slot, error) {
-	if how == driver.Lax && known.head > 0 && !held {
-		if s, err := r.slot(ctx, known.head); err != nil || s.state == valid {
-			return known, s, err
-		}
-	}
 	top := known.top
-	if top == 0 || how == driver.Fresh {
+	if top == 0 || how != driver.Any && !held {
 		n, err := r.latest(ctx)
-		if s := r.slots[n]; err != nil || how == driver.Lax && s.state == valid {
-			return log{head: n, tag: s.tag, top: n}, s, err
+		if err != nil {
+			return log{}, slot{}, err
+		}
+		if s := r.slots[n]; how == driver.Lax && s.state == valid && n >= known.head {
+			return log{head: n, tag: s.tag, top: n}, s, nil
 		}
 		top = max(top, n)
 	}
