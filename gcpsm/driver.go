@@ -16,6 +16,8 @@ import (
 	"github.com/googleapis/gax-go/v2"
 	"golang.org/x/time/rate"
 	"google.golang.org/api/iterator"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/peer"
 
 	"github.com/tokenkeep/tokenkeep/token/driver"
 )
@@ -247,15 +249,22 @@ func (d *Driver) Delete(ctx context.Context, name string) error {
 	case ctx.Err() != nil:
 		return failed(ctx, opDelete, name, ctx.Err())
 	}
+	unsure := false
 	remove := func(ctx context.Context, req *secretmanagerpb.DeleteSecretRequest, opts ...gax.CallOption) (struct{}, error) {
-		return struct{}{}, d.client.DeleteSecret(ctx, req, opts...)
+		var to peer.Peer
+		err := d.client.DeleteSecret(ctx, req, append(opts, gax.WithGRPCOptions(grpc.Peer(&to)))...)
+		unsure = unsure || err != nil && tellsNothing(err) && sent(err, &to)
+		return struct{}{}, err
 	}
 	_, e := call(ctx, d, opDelete, name, &secretmanagerpb.DeleteSecretRequest{Name: d.secret(name)}, remove)
-	if e != nil && !errors.Is(e.Kind, errNone) {
-		return e
+	switch {
+	case e == nil, errors.Is(e.Kind, errNone):
+		d.logs.forget(name)
+		return nil
+	case unsure:
+		e.Kind, e.Cause = driver.ErrOutcomeUnknown, errors.Join(ctx.Err(), e.Cause)
 	}
-	d.logs.forget(name)
-	return nil
+	return e
 }
 
 // Names implements driver.Driver. It takes one ListSecrets for each thousand secrets,
@@ -269,17 +278,13 @@ func (d *Driver) Names(ctx context.Context) iter.Seq2[string, error] {
 		// https://docs.cloud.google.com/secret-manager/docs/filtering
 		req := &secretmanagerpb.ListSecretsRequest{Parent: d.parent, Filter: "name:" + d.prefix + slash, PageSize: pageSize}
 		seen := map[string]bool{} // a secret that changes while it is listed may come twice
-		for try := 0; ; {
-			out, next, e := d.listPage(ctx, req)
-			switch {
-			case e != nil && try+1 < callTries && e.Kind == driver.ErrUnavailable && pause(ctx, try, false) == nil:
-				try++
-				continue
-			case e != nil:
+		for {
+			p, e := call(ctx, d, opList, "", req, d.listPage)
+			if e != nil {
 				yield("", e)
 				return
 			}
-			for _, s := range out {
+			for _, s := range p.secrets {
 				if name, ours := d.short(s.GetName()); ours && !seen[name] {
 					seen[name] = true
 					if !yield(name, nil) {
@@ -287,23 +292,47 @@ func (d *Driver) Names(ctx context.Context) iter.Seq2[string, error] {
 					}
 				}
 			}
-			if req.PageToken = next; next == "" {
+			if req.PageToken = p.next; p.next == "" {
 				return
 			}
-			try = 0
 		}
 	}
 }
 
-func (d *Driver) listPage(ctx context.Context, req *secretmanagerpb.ListSecretsRequest) ([]*secretmanagerpb.Secret, string, *driver.Error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	var page []*secretmanagerpb.Secret
-	next, err := iterator.NewPager(d.client.ListSecrets(ctx, req, once), pageSize, req.PageToken).NextPage(&page)
-	if err != nil {
-		return nil, "", failed(ctx, opList, "", err)
+// A page is one answer of ListSecrets.
+type page struct {
+	secrets []*secretmanagerpb.Secret
+	next    string // its token, empty if there is none
+}
+
+func (d *Driver) listPage(ctx context.Context, req *secretmanagerpb.ListSecretsRequest, opts ...gax.CallOption) (page, error) {
+	return inTime(ctx, func() (p page, err error) {
+		p.next, err = iterator.NewPager(d.client.ListSecrets(ctx, req, opts...), pageSize, req.GetPageToken()).NextPage(&p.secrets)
+		return p, err
+	})
+}
+
+// inTime returns what f returns, or the context's error as soon as it ends: the generated
+// REST client sends its lists without the context.
+func inTime[T any](ctx context.Context, f func() (T, error)) (out T, err error) {
+	if ctx.Err() != nil {
+		return out, ctx.Err()
 	}
-	return page, next, nil
+	type result struct {
+		out T
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		out, err := f()
+		done <- result{out, err}
+	}()
+	select {
+	case r := <-done:
+		return r.out, r.err
+	case <-ctx.Done():
+		return out, ctx.Err()
+	}
 }
 
 // Limits implements driver.Driver. The number of versions that were seen takes a part

@@ -94,12 +94,19 @@ func kindOf(op string, code codes.Code, message string) (hint string, kind error
 		}
 		return "", errNone
 	case codes.AlreadyExists:
-		return "", errExists
+		if op == opCreate {
+			return "", errExists
+		}
 	case codes.FailedPrecondition:
+		read := op == opAccess || op == opGetVersion
 		switch {
-		case strings.Contains(message, "is in DESTROYED state"):
+		case op == opDestroy:
+			// "SecretVersion.state is already DESTROYED.", for an earlier request whose answer
+			// was lost, or "SecretVersion is already scheduled for DESTRUCTION."
 			return "", errDestroyed
-		case strings.Contains(message, "is in DISABLED state"):
+		case read && strings.Contains(message, "is in DESTROYED state"):
+			return "", errDestroyed
+		case read && strings.Contains(message, "is in DISABLED state"):
 			return "", errDisabled
 		}
 		return stateHint, driver.ErrPermission

@@ -165,8 +165,8 @@ func (p Pace) writes() *rate.Limiter {
 	case n == 0:
 		n = projectWrites
 	}
-	atOnce := min(writesAtOnce, n)
-	return rate.NewLimiter(rate.Limit(max(float64(n-atOnce), float64(n)/2)/60), atOnce)
+	atOnce := max(min(writesAtOnce, n/2), 1)
+	return rate.NewLimiter(rate.Limit(float64(max(n-atOnce, 1))/60), atOnce)
 }
 
 // The bounds of Options: the service's.

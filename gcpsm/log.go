@@ -167,13 +167,13 @@ func (r *reading) access(ctx context.Context, version string, n int64) (int64, s
 			s, err := ofOne(e, version)
 			return n, s, err
 		}
+		number, p := numberOf(out.GetName()), out.GetPayload()
 		if n == 0 {
-			n = numberOf(out.GetName())
+			n = number
 		}
-		p := out.GetPayload()
 		switch {
-		case n == 0:
-			return 0, slot{}, &driver.Error{Op: opAccess, Name: r.name, Kind: driver.ErrUnavailable, Hint: "the answer names no version"}
+		case number == 0, number != n, p == nil: // of something in between
+			return 0, slot{}, &driver.Error{Op: opAccess, Name: r.name, Kind: driver.ErrUnavailable, Hint: "the answer is not that version"}
 		case p.DataCrc32C == nil || *p.DataCrc32C == *checksum(p.GetData()):
 			return n, slotOf(n, p.GetData()), nil
 		case try == checksumTries:

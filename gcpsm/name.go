@@ -85,9 +85,10 @@ func checkParent(parent string) (regional bool, err error) {
 	return regional, nil
 }
 
-// plain reports whether a part of a resource name consists of what ids consist of.
+// plain reports whether a part of a resource name consists of what ids consist of. A
+// dash alone stands for all projects or locations.
 func plain(part, more string) bool {
-	return part != "" && strings.Trim(part, lower+digits+"-"+more) == ""
+	return part != "" && part[0] != '-' && strings.Trim(part, lower+digits+"-"+more) == ""
 }
 
 // secret returns the resource name of a secret.

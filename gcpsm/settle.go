@@ -97,7 +97,9 @@ func (w *write) settle(ctx context.Context) (driver.Revision, error) {
 			w.d.logs.forget(w.name)
 			return "", w.conflict(nil)
 		case e == nil:
-			// It came too late for its number, or an earlier request of it was in time.
+			// It came too late for its number, or an earlier request of it was in time, or the
+			// service applied it twice and says what became of the second time.
+			w.unsure = true
 			e = &driver.Error{Op: opAdd, Name: w.name, Kind: driver.ErrUnavailable}
 		case errors.Is(e.Kind, driver.ErrQuota):
 		case !w.unsure && final(e, try):
@@ -238,8 +240,9 @@ func (w *write) superseded(ctx context.Context, n int64) (rev driver.Revision, d
 		return "", false, nil
 	case item.Err != nil && w.unsure:
 		return "", false, nil
-	case w.unsure && n == w.log.top+1 && codec.Includes(item.Value, w.value) && !rule.Off(rule.WriteID):
-		return revisionOf(n, w.tag), true, nil
+	case n == w.log.top+1 && codec.Includes(item.Value, w.value) && !rule.Off(rule.WriteID):
+		rev, err = w.won(ctx, n) // also if no answer was lost: a request can arrive twice
+		return rev, true, err
 	case w.unsure && !codec.Excludes(item.Value, w.value):
 		return "", true, &driver.Error{Op: opAdd, Name: w.name, Kind: driver.ErrOutcomeUnknown,
 			Hint: "so many others have written since that nothing tells any more"}
@@ -272,7 +275,10 @@ func (w *write) conflict(cause error) error {
 func (w *write) gaveUp(why error, last *driver.Error) error {
 	e := &driver.Error{Op: opAdd, Name: w.name, Kind: why, Hint: "it was given up: " + why.Error()}
 	if last != nil {
-		e.Code, e.Kind, e.Cause = last.Code, last.Kind, errors.Join(why, last.Cause)
+		e.Op, e.Code, e.Kind, e.Cause = last.Op, last.Code, last.Kind, errors.Join(why, last.Cause)
+		if last.Hint != "" {
+			e.Hint += "; " + last.Hint
+		}
 	}
 	if w.unsure {
 		e.Kind, e.Cause = driver.ErrOutcomeUnknown, errors.Join(why, e.Cause)
@@ -321,15 +327,18 @@ func (d *Driver) destroyOne(ctx context.Context, v version) *driver.Error {
 // leftovers appends the active versions below a number.
 func (d *Driver) leftovers(ctx context.Context, name string, below int64, numbers []int64) []int64 {
 	req := &secretmanagerpb.ListSecretVersionsRequest{Parent: d.secret(name), PageSize: pageSize, Filter: "state:ENABLED OR state:DISABLED"}
-	for v, err := range d.client.ListSecretVersions(ctx, req, once).All() {
-		if err != nil {
-			break // the right to list is not needed for anything else
+	found, _ := inTime(ctx, func() (found []int64, err error) {
+		for v, err := range d.client.ListSecretVersions(ctx, req, once).All() {
+			if err != nil {
+				return found, err // the right to list is not needed for anything else
+			}
+			if n := numberOf(v.GetName()); n > 0 && n < below && v.GetScheduledDestroyTime() == nil {
+				found = append(found, n)
+			}
 		}
-		if n := numberOf(v.GetName()); n > 0 && n < below && v.GetScheduledDestroyTime() == nil {
-			numbers = append(numbers, n)
-		}
-	}
-	return numbers
+		return found, nil
+	})
+	return append(numbers, found...)
 }
 
 // mayDestroy makes sure that a right to destroy that was missing is there now: a store

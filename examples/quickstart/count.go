@@ -9,9 +9,9 @@ import (
 	"github.com/tokenkeep/tokenkeep/token"
 )
 
-// count looks at what is there, through a store of its own, which remembers nothing. AWS
-// calls its reads eventually consistent: if something is missing, it looks again for some
-// seconds.
+// count looks at what is there, through a store of its own, which remembers nothing. The
+// services may list what is new a little late: if something is missing, it looks again for
+// some seconds.
 func (s *story) count(ctx context.Context) (string, error) {
 	var notes int
 	for try := range 5 {
@@ -53,7 +53,7 @@ func (s *story) count(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("of %d notes %d are there: updates were lost", workers*len(s.tokens), notes)
 	}
 	return fmt.Sprintf("%d imported, %d stored: each token has one record, with all that the file says\n"+
-		"and all %d notes. It is one read of the index, and one of every 20 records.", len(s.tokens), s.stored, notes), nil
+		"and all %d notes. It is %s.", len(s.tokens), s.stored, notes, s.service.kind.list), nil
 }
 
 // sameToken reports whether a record holds all that was imported.

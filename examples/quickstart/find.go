@@ -34,7 +34,7 @@ func byUser(t *token.OAuthToken) token.OAuthToken {
 }
 
 func (s *story) find(ctx context.Context) (string, error) {
-	return table(func(w *tabwriter.Writer) error {
+	text, err := table(func(w *tabwriter.Writer) error {
 		for _, k := range []struct {
 			name string
 			by   query
@@ -58,6 +58,7 @@ func (s *story) find(ctx context.Context) (string, error) {
 		}
 		return nil
 	})
+	return text + s.service.kind.finds, err
 }
 
 // unique returns the tokens that have a key which no other one has: what two users share

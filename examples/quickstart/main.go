@@ -1,13 +1,19 @@
-// Command quickstart moves tokens from a file of Zoho's SDK into AWS Secrets
-// Manager and shows, step by step, what tokenkeep does with them and how many
-// requests each step takes.
+// Command quickstart moves tokens from a file of Zoho's SDK into a secret manager and
+// shows, step by step, what tokenkeep does with them and how many requests each step takes.
 //
-//	go run ./examples/quickstart                   no network, no account: the service is a double in the process
+//	go run ./examples/quickstart                   no network, no account: AWS Secrets Manager is a double in the process
+//	go run ./examples/quickstart -store gcpsm      Google Secret Manager, in the same way
+//	go run ./examples/quickstart -store memory     no service at all
 //	go run ./examples/quickstart -file FILE        another sdk_tokens.txt
-//	go run ./examples/quickstart -endpoint URL     any service that speaks the protocol, with made-up credentials
+//	go run ./examples/quickstart -endpoint URL     any service that speaks AWS's protocol, with made-up credentials
 //	go run ./examples/quickstart -aws              your account; all that the run creates is removed at its end
+//	go run ./examples/quickstart -gcp projects/ID  your project, in the same way: half a minute, for Google's quotas
 //
-// -aws and -endpoint together use your credentials at that endpoint.
+// After -gcp projects/ID/locations/LOCATION the secrets are regional. -store gcpsm takes an
+// -endpoint too: HOST:PORT of a service that speaks Google's protocol in plain text. -aws or
+// -gcp together with -endpoint use your credentials at that endpoint.
+//
+// -gcp is tested against the double only; no run with it has reached Google yet.
 package main
 
 import (
@@ -30,27 +36,39 @@ var sample []byte
 
 func main() {
 	var o options
+	store := flag.String("store", "", "run on a store of this `package`: "+names()+"; the first is the default")
 	flag.StringVar(&o.file, "file", "", "read the tokens of this `file` (it is not changed)")
-	flag.StringVar(&o.endpoint, "endpoint", "", "use the service at this `URL`")
+	flag.StringVar(&o.endpoint, "endpoint", "", "use the service at this `address`: a URL, for gcpsm HOST:PORT")
 	flag.StringVar(&o.region, "region", "", "use this AWS `region`")
 	flag.BoolVar(&o.aws, "aws", false, "use the credentials of the environment, and without -endpoint AWS itself")
+	flag.Func("gcp", "use the credentials of the environment, and without -endpoint Google itself, in `projects/ID[/locations/LOCATION]`", o.setParent)
 	flag.Parse()
+	k, err := pick(*store)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "quickstart:", err)
+		os.Exit(2)
+	}
 
 	// The first interrupt ends the run, which then cleans up; the second ends the program.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)
-	if err := run(ctx, o, os.Stdout); err != nil {
-		fmt.Fprintln(os.Stderr, "quickstart:", explain(err))
+	if err := run(ctx, k, o, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "quickstart:", explain(err, k))
 		os.Exit(1)
 	}
 }
 
+type options struct {
+	file, endpoint, region, gcp string
+	aws                         bool
+}
+
 // run tells the story to w.
-func run(ctx context.Context, o options, w io.Writer) (err error) {
+func run(ctx context.Context, k kind, o options, w io.Writer) (err error) {
 	if flag.NArg() > 0 {
 		return errors.New("there is an argument too many: files are given with -file")
 	}
-	service, err := connect(ctx, o)
+	service, err := connect(ctx, k, o)
 	if err != nil {
 		return err
 	}

@@ -8,12 +8,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
-	"github.com/tokenkeep/tokenkeep/awssm/awssmtest"
 	"github.com/tokenkeep/tokenkeep/token"
 	"github.com/tokenkeep/tokenkeep/zohofile"
 )
@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 }
 
 // program returns the program, not started, in an environment that knows nothing of the
-// machine's AWS account.
+// machine's accounts.
 func program(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
@@ -40,7 +40,8 @@ func program(t *testing.T, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(t.Context(), self, args...)
 	none := filepath.Join(t.TempDir(), "none")
 	cmd.Env = []string{asProgram + "=1", "HOME=" + none, "AWS_CONFIG_FILE=" + none,
-		"AWS_SHARED_CREDENTIALS_FILE=" + none, "AWS_EC2_METADATA_DISABLED=true", "AWS_PROFILE=missing"}
+		"AWS_SHARED_CREDENTIALS_FILE=" + none, "AWS_EC2_METADATA_DISABLED=true", "AWS_PROFILE=missing",
+		"GOOGLE_APPLICATION_CREDENTIALS=" + none}
 	return cmd
 }
 
@@ -98,17 +99,29 @@ func wantFailure(t *testing.T, stdout, stderr string, code int, text string) {
 
 func TestTheQuickstartNeedsNothingAndCountsWhatItStored(t *testing.T) {
 	t.Parallel()
-	stdout, stderr, code := runProgram(t, program(t))
-	wantAllWell(t, stdout, stderr, code)
-	for line := range strings.Lines(stdout) {
-		if n := utf8.RuneCountInString(line); n > 90 {
-			t.Errorf("a line of %d characters: %s", n, line)
-		}
-	}
-	for _, want := range []string{"zoë o'neil@example.com:600012347", "REDACTED", "and all 80 notes", "4 of 5 are left"} {
-		if !strings.Contains(stdout, want) {
-			t.Errorf("%q is missing in\n%s", want, stdout)
-		}
+	for title, args := range map[string][]string{
+		"AWS Secrets Manager":                 nil,
+		"AWS Secrets Manager, if asked for":   {"-store", "awssm"},
+		"Google Secret Manager, if asked for": {"-store", "gcpsm"},
+		"memory, if asked for":                {"-store", "memory"},
+	} {
+		t.Run(title, func(t *testing.T) {
+			stdout, stderr, code := runProgram(t, program(t, args...))
+			wantAllWell(t, stdout, stderr, code)
+			for line := range strings.Lines(stdout) {
+				if n := utf8.RuneCountInString(line); n > 90 {
+					t.Errorf("a line of %d characters: %s", n, line)
+				}
+			}
+			into, _, _ := strings.Cut(title, ",")
+			for _, want := range []string{
+				"from a file into " + into + ".\n", "zoë o'neil@example.com:600012347", "REDACTED", "and all 80 notes", "4 of 5 are left",
+			} {
+				if !strings.Contains(stdout, want) {
+					t.Errorf("%q is missing in\n%s", want, stdout)
+				}
+			}
+		})
 	}
 }
 
@@ -191,33 +204,80 @@ func TestAnotherFileIsImportedAsItIs(t *testing.T) {
 	}
 }
 
-var callsOfStep = regexp.MustCompile(`(?m)^ *\d+  .* \.\.\.+ (\d+) calls?$`)
-
 func TestAnEndpointIsLeftAsItWas(t *testing.T) {
 	t.Parallel()
-	srv := awssmtest.NewServer()
-	defer srv.Close()
-	if _, err := srv.SetValue("tokenkeep-quickstart/mine", "1"); err != nil {
-		t.Fatal(err)
-	}
-	stdout, stderr, code := runProgram(t, program(t, "-endpoint", srv.URL))
-	wantAllWell(t, stdout, stderr, code)
-	wantOnly(t, srv, "tokenkeep-quickstart/mine")
-
-	printed := 0
-	for _, m := range callsOfStep.FindAllStringSubmatch(stdout, -1) {
-		n, err := strconv.Atoi(m[1])
-		if err != nil {
+	onDoubles(t, func(t *testing.T, d *double) {
+		mine := "tokenkeep-quickstart" + d.slash + "mine"
+		if err := d.put(mine); err != nil {
 			t.Fatal(err)
 		}
-		printed += n
+		stdout, stderr, code := runProgram(t, program(t, d.args()...))
+		wantAllWell(t, stdout, stderr, code)
+		d.wantOnly(t, mine)
+		again, _, _ := runProgram(t, program(t, d.args()...))
+		if prefix := prefixOf(t, stdout); prefix == prefixOf(t, again) {
+			t.Errorf("two runs had the prefix %s", prefix)
+		}
+	})
+}
+
+// An auditor is a reader who counts along.
+type auditor struct {
+	t      *testing.T
+	served func() int // nil: nobody does
+	before int
+	steps  []int // the calls of each
+}
+
+var callsOfStep = regexp.MustCompile(`^\.\.\.+ (\d+) calls?\n$`)
+
+func (a *auditor) Write(p []byte) (int, error) {
+	if m := callsOfStep.FindSubmatch(p); m != nil {
+		n, err := strconv.Atoi(string(m[1]))
+		if err != nil {
+			a.t.Fatal(err)
+		}
+		a.steps = append(a.steps, n)
+		if a.served != nil {
+			now := a.served()
+			if served := now - a.before; n != served {
+				a.t.Errorf("step %d says %d calls, and the service saw %d", len(a.steps), n, served)
+			}
+			a.before = now
+		}
 	}
-	if served := len(srv.Calls()); printed != served {
-		t.Errorf("the steps say %d calls, and the service saw %d", printed, served)
+	return len(p), nil
+}
+
+func TestEachStepSaysWhatTheServiceSaw(t *testing.T) {
+	t.Parallel()
+	steps := map[string][]int{}
+	onDoubles(t, func(t *testing.T, d *double) {
+		a := &auditor{t: t, served: d.served}
+		if err := run(t.Context(), d.kind, options{endpoint: d.endpoint}, a); err != nil {
+			t.Fatal(err)
+		}
+		steps[d.kind.name] = a.steps
+	})
+	// What is counted and listed takes what the text says, and each secret one removal.
+	if s := steps["gcpsm"]; len(s) != 9 || s[0] != 0 || s[3] != 2+5 || s[6] != 2+5 || s[8] != 6 {
+		t.Errorf("gcpsm: the steps take %v calls", s)
 	}
-	again, _, _ := runProgram(t, program(t, "-endpoint", srv.URL))
-	if prefix := prefixOf(t, stdout); prefix == prefixOf(t, again) {
-		t.Errorf("two runs had the prefix %s", prefix)
+	s := steps["awssm"]
+	if len(s) != 9 || s[0] != 0 || s[3] != 1+1 || s[6] != 1+1 || s[8] != 6 {
+		t.Fatalf("awssm: the steps take %v calls", s)
+	}
+	// Memory takes the same, but in the step in which many write at once.
+	a := &auditor{t: t}
+	if err := run(t.Context(), inMemory, options{}, a); err != nil {
+		t.Fatal(err)
+	}
+	if a.steps[2] < 80 {
+		t.Errorf("80 updates take %d calls", a.steps[2])
+	}
+	a.steps[2], s[2] = 0, 0
+	if !slices.Equal(a.steps, s) {
+		t.Errorf("the steps take %v calls in memory, and %v in awssm", a.steps, s)
 	}
 }
 
@@ -230,55 +290,45 @@ func prefixOf(t *testing.T, stdout string) string {
 	return m[1]
 }
 
-func wantOnly(t *testing.T, srv *awssmtest.Server, names ...string) {
-	t.Helper()
-	if left := srv.Names(); strings.Join(left, " ") != strings.Join(names, " ") {
-		t.Errorf("secrets %q, want %q", left, names)
-	}
-}
-
-func TestTheAccountOfTheEnvironmentIsUsedIfAskedFor(t *testing.T) {
-	t.Parallel()
-	srv := awssmtest.NewServer(awssmtest.WithRegion("eu-west-1"))
-	defer srv.Close()
-	account := []string{"AWS_ACCESS_KEY_ID=AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY=example", "AWS_PROFILE="}
-	t.Run("AWS itself", func(t *testing.T) {
-		cmd := program(t, "-aws")
-		cmd.Env = append(cmd.Env, account...)
-		cmd.Env = append(cmd.Env, "AWS_ENDPOINT_URL="+srv.URL, "AWS_REGION=eu-west-1")
-		stdout, stderr, code := runProgram(t, cmd)
-		wantAllWell(t, stdout, stderr, code)
-		wantOnly(t, srv)
-		if !strings.Contains(stdout, "your account, region eu-west-1") {
-			t.Errorf("it does not say where it writes:\n%s", stdout)
-		}
-	})
-	t.Run("an endpoint of it, in a region", func(t *testing.T) {
-		cmd := program(t, "-aws", "-endpoint", srv.URL, "-region", "eu-west-1")
-		cmd.Env = append(cmd.Env, account...)
-		stdout, stderr, code := runProgram(t, cmd)
-		wantAllWell(t, stdout, stderr, code)
-		wantOnly(t, srv)
-	})
-	t.Run("without a region", func(t *testing.T) {
-		cmd := program(t, "-aws")
-		cmd.Env = append(cmd.Env, account...)
-		stdout, stderr, code := runProgram(t, cmd)
-		wantFailure(t, stdout, stderr, code, "-region")
-	})
-}
-
 func TestWrongArgumentsAreRefused(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
 		{"sdk_tokens.txt"},
 		{"-endpoint", "localhost:4566"},
 		{"-endpoint", "http://user:password@localhost:4566"},
+		{"-store", "gcpsm", "-endpoint", "http://user:password@localhost:4566"},
+		{"-store", "gcpsm", "-endpoint", "localhost"},
+		{"-store", "gcpsm", "-endpoint", ":4566"},
 	} {
 		stdout, stderr, code := runProgram(t, program(t, args...))
 		wantFailure(t, stdout, stderr, code, "")
 		if strings.Contains(stdout+stderr, "password") {
 			t.Errorf("the output has the password of the URL: %s", stderr)
+		}
+	}
+}
+
+func TestFlagsThatDoNotFitAreErrorsOfFlags(t *testing.T) {
+	t.Parallel()
+	for args, want := range map[string]string{
+		"-store vault":                           "quickstart: -store vault: it is none of awssm, gcpsm, memory\n",
+		"-store":                                 "flag needs an argument: -store",
+		"-store memory -aws":                     "quickstart: -aws is not for -store memory\n",
+		"-store memory -endpoint localhost:4566": "quickstart: -endpoint is not for -store memory\n",
+		"-store gcpsm -aws":                      "quickstart: -aws is not for -store gcpsm\n",
+		"-store gcpsm -region eu-west-1":         "quickstart: -region is not for -store gcpsm\n",
+		"-store awssm -gcp projects/p":           "quickstart: -gcp is not for -store awssm\n",
+		"-aws -gcp projects/p":                   "quickstart: no store takes all of -aws -gcp\n",
+		"-gcp":                                   "flag needs an argument: -gcp",
+		"-gcp=":                                  "projects/PROJECT",
+		"-gcp my-project":                        "projects/PROJECT",
+		"-gcp projects/":                         "projects/PROJECT",
+		"-gcp projects/p/locations":              "projects/PROJECT",
+		"-gcp projects/p/locations/evil.com:1/a": "projects/PROJECT",
+	} {
+		stdout, stderr, code := runProgram(t, program(t, strings.Fields(args)...))
+		if code != 2 || stdout != "" || !strings.Contains(stderr, want) {
+			t.Errorf("%s: exit %d, want 2 and %q\n%s%s", args, code, want, stdout, stderr)
 		}
 	}
 }

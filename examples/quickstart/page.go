@@ -26,8 +26,8 @@ type page struct {
 const width = 80
 
 func (p *page) head(s *service) {
-	fmt.Fprintf(p.w, "tokenkeep quickstart: OAuth tokens move from a file into AWS Secrets Manager.\n\n"+
-		"    service  %s\n    prefix   %s\n    calls    requests that the AWS SDK sent, retries included\n\n", s.what, s.prefix)
+	fmt.Fprintf(p.w, "tokenkeep quickstart: OAuth tokens move from a file into %s.\n\n"+
+		"    service  %s\n    prefix   %s\n    calls    %s\n\n", s.kind.title, s.what, s.prefix, s.kind.calls)
 }
 
 // step does one step: do says in a few lines what came of it.
@@ -79,17 +79,18 @@ func plural(n int, what string) string {
 
 // explain adds to an error what helps a newcomer. None of it holds a secret: the errors of
 // tokenkeep do not, and of those of the network only the address is printed.
-func explain(err error) string {
+func explain(err error, k kind) string {
 	text := err.Error()
 	var network *net.OpError
 	switch {
 	case errors.Is(err, token.ErrQuota):
-		text += "\nAWS takes 100 writes of one secret in 24 hours, and each new token is one write of the index." +
-			"\nTry a file with fewer than 100 tokens."
+		text += "\n" + k.quota
 	case errors.Is(err, token.ErrPermission):
 		text += "\nThe README says what rights a store needs."
 	case errors.As(err, &network):
 		text += "\n" + network.Error()
+	case errors.Is(err, token.ErrUnavailable):
+		text += "\nThe service that is named above does not answer, or has too much to do."
 	}
 	return text
 }

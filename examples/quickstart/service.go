@@ -1,90 +1,139 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
+	"flag"
 	"fmt"
-	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
-	"github.com/aws/smithy-go/logging"
-
-	"github.com/tokenkeep/tokenkeep/awssm"
-	"github.com/tokenkeep/tokenkeep/awssm/awssmtest"
 	"github.com/tokenkeep/tokenkeep/token"
 )
 
-type options struct {
-	file, endpoint, region string
-	aws                    bool
+// A kind is a kind of store that the program runs on. Each has a file of its own, and its
+// place in kinds.
+type kind struct {
+	name  string   // of its package: what -store takes
+	title string   // of the service
+	flags []string // that are about this service
+	calls string   // what is counted
+	list  string   // what a list takes
+	finds string   // what else to know of what finds take: more lines
+	quota string   // what to know when a quota is used up
+	open  func(context.Context, options, *service) error
 }
 
-// A service is where the tokens go, by a client that counts its requests and notes what it
-// creates.
+// kinds are the values of -store. The first is the default.
+var kinds = []kind{onAWS, onGoogle, inMemory}
+
+func names() string {
+	var list []string
+	for _, k := range kinds {
+		list = append(list, k.name)
+	}
+	return strings.Join(list, ", ")
+}
+
+// pick returns the kind of a name. Without a name, it is the first one that all the given
+// flags are about.
+func pick(name string) (kind, error) {
+	var given []string
+	flag.Visit(func(f *flag.Flag) {
+		if f.Name != "store" && f.Name != "file" {
+			given = append(given, f.Name)
+		}
+	})
+	for _, k := range kinds {
+		if name != "" && name != k.name {
+			continue
+		}
+		strange := slices.IndexFunc(given, func(flag string) bool { return !slices.Contains(k.flags, flag) })
+		switch {
+		case strange < 0:
+			return k, nil
+		case name != "":
+			return kind{}, fmt.Errorf("-%s is not for -store %s", given[strange], name)
+		}
+	}
+	if name != "" {
+		return kind{}, fmt.Errorf("-store %s: it is none of %s", name, names())
+	}
+	return kind{}, fmt.Errorf("no store takes all of -%s", strings.Join(given, " -"))
+}
+
+// A service is where the tokens go. It counts the requests and notes what is created.
 type service struct {
-	client *secretsmanager.Client
+	kind   kind
 	what   string // for the reader
 	prefix string
-	calls  atomic.Int64
+	under  string // what all names of secrets under the prefix begin with
+
+	store  func() (*token.Store, error) // a new one, which knows nothing of the others
+	remove func(ctx context.Context, name string) error
 	close  func()
 
+	calls   atomic.Int64
 	mu      sync.Mutex
 	created []string // names of secrets
 }
 
-// connect makes the client: of the double unless the options name another service.
-func connect(ctx context.Context, o options) (*service, error) {
-	s := &service{prefix: "tokenkeep-quickstart/" + strings.ToLower(rand.Text()[:12]), close: func() {}}
-	cfg := aws.Config{ // no credentials that are worth anything leave the process
-		Region:      cmp.Or(o.region, "us-east-1"),
-		Credentials: credentials.NewStaticCredentialsProvider("quickstart", "quickstart", ""),
-	}
-	if o.aws {
-		var err error
-		if cfg, err = config.LoadDefaultConfig(ctx); err != nil {
-			return nil, fmt.Errorf("the AWS configuration: %w", err)
-		}
-		if cfg.Region = cmp.Or(o.region, cfg.Region); cfg.Region == "" {
-			return nil, errors.New("no AWS region is configured: name one with -region")
-		}
-	}
-	switch {
-	case o.endpoint != "":
-		u, err := url.Parse(o.endpoint)
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
-			return nil, errors.New("-endpoint is not a URL like http://localhost:4566")
-		}
-		s.what = o.endpoint
-	case o.aws:
-		s.what = "AWS Secrets Manager, in your account, region " + cfg.Region
-	default:
-		double := awssmtest.NewServer(awssmtest.WithRegion(cfg.Region))
-		s.what, s.close = "a double of AWS Secrets Manager in this process: no network, no account", double.Close
-		s.prefix, o.endpoint = "quickstart", double.URL
-	}
-	s.client = secretsmanager.NewFromConfig(cfg, func(c *secretsmanager.Options) {
-		if o.endpoint != "" {
-			c.BaseEndpoint = &o.endpoint
-		}
-		c.HTTPClient = awshttp.NewBuildableClient().WithTimeout(10 * time.Second)
-		// Sixteen workers may write faster than the 50 times a second that AWS takes.
-		c.Retryer = retry.NewStandard(func(r *retry.StandardOptions) { r.MaxAttempts, r.MaxBackoff = 8, time.Second })
-		c.Logger = logging.Nop{} // what the SDK warns of, it sends again; errors come back as errors
-		c.APIOptions = append(c.APIOptions, s.watch)
-	})
-	return s, nil
+// connect makes a service: a double unless the options name another one.
+func connect(ctx context.Context, k kind, o options) (*service, error) {
+	s := &service{kind: k, prefix: "tokenkeep-quickstart/" + strings.ToLower(rand.Text()[:12]), close: func() {}}
+	return s, k.open(ctx, o, s)
 }
 
-// store returns a new store on the service. It knows nothing of the others.
-func (s *service) store() (*token.Store, error) { return awssm.New(s.client, s.prefix, nil) }
+// inProcess says that the service is a double, which nobody else uses.
+func (s *service) inProcess() {
+	s.what, s.prefix = "a double of "+s.kind.title+" in this process: no network, no account", "quickstart"
+}
+
+// note notes the name of a secret before it is created.
+func (s *service) note(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !slices.Contains(s.created, name) {
+		s.created = append(s.created, name)
+	}
+}
+
+// uncut is the context of a creation. An interrupt does not cut it short: what may come to
+// be after its removal would stay.
+func uncut(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+}
+
+// recordSecrets is how many secrets of records this run created: docs/format.md has the names.
+func (s *service) recordSecrets() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, name := range s.created {
+		if strings.HasPrefix(name, s.under+"token-") {
+			n++
+		}
+	}
+	return n
+}
+
+// cleanUp removes every secret that this run created, for good. A program has no need of
+// this: it calls DeleteToken.
+func (s *service) cleanUp(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, name := range s.created {
+		if !strings.HasPrefix(name, s.under) {
+			return "", errors.New("a secret was created outside the prefix: not removed")
+		}
+		if err := s.remove(ctx, name); err != nil {
+			return "", fmt.Errorf("secrets are left, %d or fewer: remove by hand what begins with %s", len(s.created)-i, s.under)
+		}
+	}
+	return fmt.Sprintf("The %s that this run created are removed, with all that was in them.", plural(len(s.created), "secret")), nil
+}

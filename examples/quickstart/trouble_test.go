@@ -4,89 +4,98 @@ import (
 	"bytes"
 	"context"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
-
-	"github.com/tokenkeep/tokenkeep/awssm/awssmtest"
 	"github.com/tokenkeep/tokenkeep/token"
 )
 
 // A service that loses answers and throttles costs time, and no token.
 func TestARoughServiceChangesNoCount(t *testing.T) {
 	t.Parallel()
-	srv := awssmtest.NewServer()
-	defer srv.Close()
-	for _, f := range []awssmtest.Fault{
-		{Chance: 0.02, Seed: 1, Do: awssmtest.LoseAnswer()},
-		{Chance: 0.02, Seed: 2, Do: awssmtest.Throttle()},
-		{Chance: 0.02, Seed: 3, Do: awssmtest.FailAfter(awssmtest.InternalServiceError())},
-	} {
-		srv.Inject(f)
-	}
-	stdout, stderr, code := runProgram(t, program(t, "-endpoint", srv.URL))
-	wantAllWell(t, stdout, stderr, code)
-	wantOnly(t, srv)
+	onDoubles(t, func(t *testing.T, d *double) {
+		for i, do := range []string{"lose answer", "throttle", "fail after"} {
+			d.inject(fault{chance: 0.02, seed: uint64(i + 1), do: do})
+		}
+		stdout, stderr, code := runProgram(t, program(t, d.args()...))
+		wantAllWell(t, stdout, stderr, code)
+		d.wantOnly(t)
+	})
 }
 
 func TestAfterAnErrorNothingIsLeft(t *testing.T) {
 	t.Parallel()
-	srv := awssmtest.NewServer()
-	defer srv.Close()
-	srv.Inject(awssmtest.Fault{
-		Operations: []string{"PutSecretValue"}, Skip: 20,
-		Do: awssmtest.EchoBody(awssmtest.Error{Code: "AccessDeniedException", Message: "no: "}),
+	onDoubles(t, func(t *testing.T, d *double) {
+		d.inject(fault{operation: d.write, skip: 20, do: "refuse"})
+		stdout, stderr, code := runProgram(t, program(t, d.args()...))
+		wantFailure(t, stdout, stderr, code, "permission denied")
+		d.wantOnly(t)
 	})
-	stdout, stderr, code := runProgram(t, program(t, "-endpoint", srv.URL))
-	wantFailure(t, stdout, stderr, code, "permission denied")
-	wantOnly(t, srv)
+}
+
+func TestAServiceThatDoesNotAnswerIsNamed(t *testing.T) {
+	t.Parallel()
+	for args, want := range map[string]string{
+		"-endpoint http://127.0.0.1:1":       "dial tcp 127.0.0.1:1",
+		"-store gcpsm -endpoint 127.0.0.1:1": "The service that is named above does not answer",
+	} {
+		stdout, stderr, code := runProgram(t, program(t, strings.Fields(args)...))
+		wantFailure(t, stdout, stderr, code, want)
+		if !strings.Contains(stdout, "127.0.0.1:1\n") {
+			t.Errorf("no service is named:\n%s", stdout)
+		}
+	}
 }
 
 func TestWhatCannotBeRemovedIsSaid(t *testing.T) {
 	t.Parallel()
-	srv := awssmtest.NewServer(awssmtest.WithPolicy(func(operation, _ string) bool { return operation != "DeleteSecret" }))
-	defer srv.Close()
-	stdout, stderr, code := runProgram(t, program(t, "-endpoint", srv.URL))
-	if prefix := prefixOf(t, stdout); code != 1 || !strings.Contains(stderr, "remove by hand what is under "+prefix+"/") {
-		t.Errorf("exit %d\n%s%s", code, stdout, stderr)
-	}
+	onDoubles(t, func(t *testing.T, d *double) {
+		d.inject(fault{operation: "DeleteSecret", do: "refuse"})
+		stdout, stderr, code := runProgram(t, program(t, d.args()...))
+		_, begins, _ := strings.Cut(strings.TrimSpace(stderr), "remove by hand what begins with ")
+		begins = strings.TrimPrefix(begins, "projects/quickstart/secrets/")
+		left := d.names()
+		others := slices.DeleteFunc(slices.Clone(left), func(name string) bool { return strings.HasPrefix(name, begins) })
+		if code != 1 || begins == "" || len(left) != 6 || len(others) > 0 {
+			t.Errorf("exit %d, left %q\n%s%s", code, left, stdout, stderr)
+		}
+	})
 }
 
 func TestAfterAnInterruptNothingIsLeft(t *testing.T) {
 	t.Parallel()
-	for _, operation := range []string{"CreateSecret", "PutSecretValue", "BatchGetSecretValue"} {
-		t.Run("in "+operation, func(t *testing.T) {
-			srv := awssmtest.NewServer()
-			defer srv.Close()
-			release := make(chan struct{})
-			held := srv.Inject(awssmtest.Fault{Operations: []string{operation}, Skip: 1, Times: 1, Do: awssmtest.Hold(release)})
+	onDoubles(t, func(t *testing.T, d *double) {
+		for _, operation := range []string{d.create, d.write, d.read} {
+			t.Run("in "+operation, func(t *testing.T) {
+				release := make(chan struct{})
+				held := d.inject(fault{operation: operation, skip: 1, times: 1, do: "hold", release: release})
 
-			cmd := program(t, "-endpoint", srv.URL)
-			var out, errOut bytes.Buffer
-			cmd.Stdout, cmd.Stderr = &out, &errOut
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			if err := held.Await(t.Context(), 1); err != nil {
-				t.Fatal(err)
-			}
-			if err := cmd.Process.Signal(os.Interrupt); err != nil {
-				t.Fatal(err)
-			}
-			if operation == "CreateSecret" {
-				close(release) // it is not cut short, so it has to come to its end
-			} else {
-				defer close(release)
-			}
-			if err := cmd.Wait(); err == nil {
-				t.Error("the program says that all went well")
-			}
-			wantFailure(t, out.String(), errOut.String(), cmd.ProcessState.ExitCode(), "interrupted")
-			wantOnly(t, srv)
-		})
-	}
+				cmd := program(t, d.args()...)
+				var out, errOut bytes.Buffer
+				cmd.Stdout, cmd.Stderr = &out, &errOut
+				if err := cmd.Start(); err != nil {
+					t.Fatal(err)
+				}
+				if err := held.Await(t.Context(), 1); err != nil {
+					t.Fatal(err)
+				}
+				if err := cmd.Process.Signal(os.Interrupt); err != nil {
+					t.Fatal(err)
+				}
+				if operation == d.create {
+					close(release) // it is not cut short, so it has to come to its end
+				} else {
+					defer close(release)
+				}
+				if err := cmd.Wait(); err == nil {
+					t.Error("the program says that all went well")
+				}
+				wantFailure(t, out.String(), errOut.String(), cmd.ProcessState.ExitCode(), "interrupted")
+				d.wantOnly(t)
+			})
+		}
+	})
 }
 
 // The counts are counted.
@@ -107,11 +116,9 @@ func TestTheCountSeesWhatIsLostAndWhatIsThereTwice(t *testing.T) {
 		"a record too many": {func(ctx context.Context, s *story) error {
 			return s.two.SaveToken(ctx, other)
 		}, 6, 1, 0},
-		"a secret that the index does not know": {func(ctx context.Context, s *story) error {
-			_, err := s.service.client.CreateSecret(ctx, &secretsmanager.CreateSecretInput{
-				Name: aws.String(s.service.prefix + "/token-aaaaaaaaaaaaaaaaaaaa"), SecretString: aws.String("{}"),
-			})
-			return err
+		"a secret that the index does not know": {func(_ context.Context, s *story) error {
+			s.service.note(s.service.under + "token-aaaaaaaaaaaaaaaaaaaa")
+			return nil
 		}, 5, 1, 0},
 		"a lost note": {func(ctx context.Context, s *story) error {
 			return s.two.UpdateToken(ctx, "4", func(t *token.OAuthToken) error {
@@ -120,34 +127,39 @@ func TestTheCountSeesWhatIsLostAndWhatIsThereTwice(t *testing.T) {
 			})
 		}, 5, 0, 0},
 	} {
-		t.Run(name, func(t *testing.T) {
-			service, err := connect(t.Context(), options{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer service.close()
-			s := &story{service: service}
-			if s.one, err = service.store(); err != nil {
-				t.Fatal(err)
-			}
-			if s.two, err = service.store(); err != nil {
-				t.Fatal(err)
-			}
-			for _, step := range []func(context.Context) (string, error){s.read, s.save, s.saveAtOnce} {
-				if _, err := step(t.Context()); err != nil {
+		for _, k := range kinds {
+			t.Run(name+" in "+k.name, func(t *testing.T) {
+				service, err := connect(t.Context(), k, options{})
+				if err != nil {
 					t.Fatal(err)
 				}
-			}
-			if err := c.harm(t.Context(), s); err != nil {
-				t.Fatal(err)
-			}
-			_, err = s.count(t.Context())
-			if s.stored != c.stored || s.duplicated != c.duplicated || s.lost != c.lost {
-				t.Errorf("%d stored, %d duplicated, %d lost, want %+v", s.stored, s.duplicated, s.lost, c)
-			}
-			if (err == nil) != (name == "nothing") {
-				t.Errorf("error %v", err)
-			}
-		})
+				defer service.close()
+				s := &story{service: service}
+				if s.one, err = service.store(); err != nil {
+					t.Fatal(err)
+				}
+				if s.two, err = service.store(); err != nil {
+					t.Fatal(err)
+				}
+				for _, step := range []func(context.Context) (string, error){s.read, s.save, s.saveAtOnce} {
+					if _, err := step(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if created := service.recordSecrets(); created != 5 {
+					t.Errorf("%d secrets of records are noted, want 5", created)
+				}
+				if err := c.harm(t.Context(), s); err != nil {
+					t.Fatal(err)
+				}
+				_, err = s.count(t.Context())
+				if s.stored != c.stored || s.duplicated != c.duplicated || s.lost != c.lost {
+					t.Errorf("%d stored, %d duplicated, %d lost, want %+v", s.stored, s.duplicated, s.lost, c)
+				}
+				if (err == nil) != (name == "nothing") {
+					t.Errorf("error %v", err)
+				}
+			})
+		}
 	}
 }

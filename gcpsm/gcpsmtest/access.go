@@ -2,9 +2,9 @@ package gcpsmtest
 
 import (
 	"bytes"
+	"strconv"
 
 	pb "cloud.google.com/go/secretmanager/apiv1/secretmanagerpb"
-	"google.golang.org/protobuf/proto"
 )
 
 // accessSecretVersion returns a payload with its checksum, which the service
@@ -21,7 +21,7 @@ func (s *Server) accessSecretVersion(in *pb.AccessSecretVersionRequest) (*pb.Acc
 		Name: r.at(v.number),
 		Payload: &pb.SecretPayload{
 			Data:       bytes.Clone(v.payload),
-			DataCrc32C: proto.Int64(checksum(v.payload)),
+			DataCrc32C: new(checksum(v.payload)),
 		},
 	}, nil
 }
@@ -49,7 +49,10 @@ func (s *Server) version(op operation, name string) (*version, resource, error) 
 		if old := s.seen(r); old != nil {
 			n = old.resolve(r.version)
 		}
-		if n == 0 && r.version == latest {
+		switch {
+		case n != 0:
+			r.version = strconv.FormatInt(n, 10)
+		case r.version == latest:
 			return nil, r, errNoLatest(r)
 		}
 	}

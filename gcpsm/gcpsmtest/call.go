@@ -20,7 +20,8 @@ type Call struct {
 	Version string
 	// Code is what was answered; OK also for a request still being served.
 	Code codes.Code
-	// Lost tells that a fault cut the connection instead of answering.
+	// Lost tells that a fault kept the answer: it cut the connection, or waited
+	// until the client left.
 	Lost bool
 }
 

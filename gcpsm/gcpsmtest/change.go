@@ -6,14 +6,15 @@ import (
 	pb "cloud.google.com/go/secretmanager/apiv1/secretmanagerpb"
 )
 
-// enableSecretVersion also takes back a scheduled destruction.
+// enableSecretVersion also takes back a scheduled destruction: one can "restore the
+// secret version by either enabling or disabling" it.
 func (s *Server) enableSecretVersion(in *pb.EnableSecretVersionRequest) (*pb.SecretVersion, error) {
 	return s.change(enablingVersion, in.GetName(), in.GetEtag(), func(_ *secret, v *version) *version {
 		return s.turned(v, pb.SecretVersion_ENABLED)
 	})
 }
 
-// disableSecretVersion also takes back a scheduled destruction.
+// disableSecretVersion also takes back a scheduled destruction, as enabling does.
 func (s *Server) disableSecretVersion(in *pb.DisableSecretVersionRequest) (*pb.SecretVersion, error) {
 	return s.change(disablingVersion, in.GetName(), in.GetEtag(), func(_ *secret, v *version) *version {
 		return s.turned(v, pb.SecretVersion_DISABLED)
@@ -23,6 +24,8 @@ func (s *Server) disableSecretVersion(in *pb.DisableSecretVersionRequest) (*pb.S
 // destroySecretVersion destroys the payload for ever. "For secret with TTL>0,
 // version destruction doesn't happen immediately on calling destroy instead the
 // version goes to a disabled state and destruction happens after the TTL expires."
+//
+// https://cloud.google.com/secret-manager/docs/delay-destruction-of-secret-versions
 func (s *Server) destroySecretVersion(in *pb.DestroySecretVersionRequest) (*pb.SecretVersion, error) {
 	return s.change(destroying, in.GetName(), in.GetEtag(), func(sec *secret, v *version) *version {
 		now := s.now()
@@ -36,9 +39,9 @@ func (s *Server) destroySecretVersion(in *pb.DestroySecretVersionRequest) (*pb.S
 	})
 }
 
-// change replaces a version by what to makes of it. A destroyed one stays as it
-// is for ever. Only numbers are taken: "Access by alias is only be supported on
-// GetSecretVersion and AccessSecretVersion."
+// change replaces a version by what to makes of it; the secret's etag stays. A
+// destroyed version stays as it is for ever. Only numbers are taken: "Access by
+// alias is only be supported on GetSecretVersion and AccessSecretVersion."
 func (s *Server) change(op operation, name, etag string, to func(*secret, *version) *version) (*pb.SecretVersion, error) {
 	r, err := s.parse(name, versionName)
 	if err != nil {
@@ -65,20 +68,17 @@ func (s *Server) change(op operation, name, etag string, to func(*secret, *versi
 		return nil, errState(r.at(v.number), v.state.String())
 	}
 	changed := to(old, v)
-	if changed != v {
-		sec := old.clone()
-		sec.put(changed)
-		s.store(r, sec)
-	}
+	sec := old.clone()
+	sec.put(changed)
+	s.store(r, sec)
 	return changed.message(r), nil
 }
 
-// turned is the version in the state, not to be destroyed; v itself if it is that
-// already.
+// turned is the version in the state, not to be destroyed. The etag is new even if
+// the state is not: "A no-operation resource update also updates the resource ETag."
+//
+// https://cloud.google.com/secret-manager/docs/etags
 func (s *Server) turned(v *version, state pb.SecretVersion_State) *version {
-	if v.state == state && v.scheduled.IsZero() {
-		return v
-	}
 	t := *v
 	t.state, t.scheduled, t.etag = state, time.Time{}, s.etag()
 	return &t

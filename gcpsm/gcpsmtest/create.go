@@ -25,7 +25,7 @@ func (s *Server) createSecret(in *pb.CreateSecretRequest) (*pb.Secret, error) {
 		return nil, errNotServed("secrets with a type")
 	}
 	meta := proto.CloneOf(in.GetSecret())
-	for _, err := range []error{s.checkReplication(meta), expireTime(meta, now), checkSecret(meta, nil, now)} {
+	for _, err := range []error{s.checkReplication(meta), expireTime(meta, now), checkSecret(meta, nil), checkRotation(meta, now)} {
 		if err != nil {
 			return nil, err
 		}

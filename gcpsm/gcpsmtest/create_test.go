@@ -91,7 +91,7 @@ var unacceptable = []struct {
 		s.Expiration = &pb.Secret_ExpireTime{ExpireTime: &timestamppb.Timestamp{Seconds: noon.Unix() + 3_153_600_001}}
 	}, "expire_time", "ahead"},
 	{"rotation without a topic", func(s *pb.Secret) { s.Rotation = &pb.Rotation{} }, "rotation", "topic"},
-	{"a rotation period without a date", rotating(&pb.Rotation{RotationPeriod: durationpb.New(time.Hour)}), "rotation", "next_rotation_time must be set"},
+	{"a rotation period without a date", rotating(&pb.Rotation{RotationPeriod: durationpb.New(time.Hour)}), "rotation", "needs next_rotation_time"},
 	{"a rotation that comes too soon", rotating(&pb.Rotation{NextRotationTime: timestamppb.New(noon.Add(299 * time.Second))}), "rotation", "at least 300s"},
 	{"a rotation that comes too often", rotating(&pb.Rotation{
 		NextRotationTime: timestamppb.New(noon.Add(time.Hour)), RotationPeriod: durationpb.New(3599 * time.Second),

@@ -17,11 +17,11 @@ type field[T any] struct {
 }
 
 // condition compares. The reason why it does not is empty if it does.
-func (f *field[T]) condition(operator, value string, any bool) (c condition[T], why string) {
+func (f *field[T]) condition(operator, value string, present bool) (c condition[T], why string) {
 	switch {
-	case any && f.time != nil:
+	case present && f.time != nil:
 		return func(e T) bool { return !f.time(e).IsZero() }, ""
-	case any:
+	case present:
 		return func(e T) bool { return len(f.texts(e)) > 0 }, ""
 	case f.time != nil:
 		return f.whenever(operator, value)

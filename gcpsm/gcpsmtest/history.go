@@ -73,7 +73,11 @@ func (s *Server) push(c *cell, sec *secret, at time.Time) {
 		c.history = append(c.history[:0], moment{at, sec})
 		return
 	}
-	c.history = append(c.history, moment{at, sec})
+	if last := &c.history[len(c.history)-1]; !at.IsZero() && last.at.Equal(at) {
+		last.secret = sec // nobody could see the one before
+	} else {
+		c.history = append(c.history, moment{at, sec})
+	}
 	if cut := s.horizon(c); cut > 0 {
 		c.history = slices.Delete(c.history, 0, cut)
 	}
@@ -130,7 +134,11 @@ func (s *Server) destroyed(v *version, at time.Time) *version {
 	return &d
 }
 
-// etag returns one that was never given out before.
+// etag returns one that was never given out before. "Resource ETags are generated
+// at resource creation and updated for each of the modification requests. [...]
+// Updating a secret version does not affect the secret ETag, and vice versa."
+//
+// https://cloud.google.com/secret-manager/docs/etags
 func (s *Server) etag() string {
 	s.changes++
 	return strconv.Quote(strconv.FormatInt(0x16000000000000+int64(s.changes), 16))

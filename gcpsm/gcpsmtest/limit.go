@@ -3,14 +3,13 @@ package gcpsmtest
 import (
 	"regexp"
 	"time"
-	"unicode/utf8"
 
 	pb "cloud.google.com/go/secretmanager/apiv1/secretmanagerpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 // The limits of the service, from its quotas page and the comments in the API's
-// types. Those with a mark are from elsewhere in the documentation.
+// types, unless they say something else.
 //
 // https://cloud.google.com/secret-manager/quotas
 const (
@@ -22,8 +21,8 @@ const (
 	maxTopics      = 10
 	maxPage        = 25_000
 
-	minDestroyTTL = 24 * time.Hour        // delay-destruction-of-secret-versions
-	maxDestroyTTL = 1000 * 24 * time.Hour // the same
+	minDestroyTTL = 24 * time.Hour
+	maxDestroyTTL = 1000 * 24 * time.Hour // inferred
 
 	minRotation = 5 * time.Minute // ahead
 	minPeriod   = time.Hour
@@ -38,14 +37,14 @@ var (
 	topicName     = regexp.MustCompile(`^projects/[^/]+/topics/[^/]+$`)
 )
 
-// checkSecret checks all that a client may set, but the replication.
-func checkSecret(sec *pb.Secret, versions *secret, now time.Time) error {
+// checkSecret checks all that a client may set, but replication, expiration and
+// the plan of rotations.
+func checkSecret(sec *pb.Secret, versions *secret) error {
 	for _, err := range []error{
 		checkLabels(sec.GetLabels()),
 		checkAnnotations(sec.GetAnnotations()),
 		checkAliases(sec.GetVersionAliases(), versions),
-		checkTopics(sec.GetTopics()),
-		checkRotation(sec, now),
+		checkTopics(sec),
 		checkDestroyTTL(sec),
 	} {
 		if err != nil {
@@ -76,9 +75,6 @@ func checkAnnotations(annotations map[string]string) error {
 		if !annotationKey.MatchString(key) {
 			return errPattern("annotations", key, `[a-zA-Z0-9]([a-zA-Z0-9_.-]{0,61}[a-zA-Z0-9])?`)
 		}
-		if !utf8.ValidString(value) {
-			return errPattern("annotations."+key, "", "UTF-8")
-		}
 		size += len(key) + len(value)
 	}
 	if size >= maxAnnotations {
@@ -104,9 +100,13 @@ func checkAliases(aliases map[string]int64, versions *secret) error {
 	return nil
 }
 
-func checkTopics(topics []*pb.Topic) error {
+func checkTopics(sec *pb.Secret) error {
+	topics := sec.GetTopics()
 	if len(topics) > maxTopics {
 		return errTooMany("topics", len(topics), maxTopics)
+	}
+	if len(topics) == 0 && sec.GetRotation() != nil {
+		return errRotation("needs at least one topic")
 	}
 	for _, t := range topics {
 		if !topicName.MatchString(t.GetName()) {
@@ -125,18 +125,15 @@ func checkRotation(sec *pb.Secret, now time.Time) error {
 	if r == nil {
 		return nil
 	}
-	if len(sec.GetTopics()) == 0 {
-		return invalid("Rotation needs at least one topic.") // [inf]
-	}
 	next, period := r.GetNextRotationTime(), r.GetRotationPeriod()
 	if period != nil && next == nil {
-		return invalid("next_rotation_time must be set if rotation_period is set.") // [inf]
+		return errRotation("needs next_rotation_time if rotation_period is set")
 	}
 	if next != nil && (!next.IsValid() || next.AsTime().Before(now.Add(minRotation)) || tooFar(next, now)) {
-		return invalid("next_rotation_time must be at least 300s and at most %ds in the future.", maxAhead) // [inf]
+		return errRotation("needs a next_rotation_time at least 300s and at most 3153600000s in the future")
 	}
 	if period != nil && (!period.IsValid() || period.AsDuration() < minPeriod || period.GetSeconds() > maxAhead || period.GetNanos() != 0) {
-		return invalid("rotation_period must be in seconds, at least 3600s and at most %ds.", maxAhead) // [inf]
+		return errRotation("needs a rotation_period in seconds, at least 3600s and at most 3153600000s")
 	}
 	return nil
 }
@@ -144,7 +141,7 @@ func checkRotation(sec *pb.Secret, now time.Time) error {
 func checkDestroyTTL(sec *pb.Secret) error {
 	ttl := sec.GetVersionDestroyTtl()
 	if ttl != nil && (!ttl.IsValid() || ttl.AsDuration() < minDestroyTTL || ttl.AsDuration() > maxDestroyTTL) {
-		return invalid("version_destroy_ttl must be at least %s and at most %s.", minDestroyTTL, maxDestroyTTL) // [inf]
+		return errDestroyTTL()
 	}
 	return nil
 }

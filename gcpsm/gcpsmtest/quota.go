@@ -45,6 +45,8 @@ func (q Quotas) complete(regional bool) *Quotas {
 // Quotas returns the quotas that the server enforces, complete; all negative if
 // it enforces none.
 func (s *Server) Quotas() Quotas {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.quotas == nil {
 		return Quotas{-1, -1, -1, -1, -1, -1, -1}
 	}

@@ -28,11 +28,11 @@ type Server struct {
 	lag             time.Duration
 	latency         time.Duration
 	maxPage         int
-	policy          func(permission, secretID string) bool
 	grantsOnSecrets bool
-	quotas          *Quotas // nil: none
 
 	mu      sync.Mutex // guards all that follows
+	policy  func(permission, secretID string) bool
+	quotas  *Quotas // nil: none
 	cells   map[string]*cell
 	created int // secrets created so far, to tell their order
 	changes int // etags given out so far
@@ -96,11 +96,11 @@ func (s *Server) Close() {
 	clients := s.clients
 	s.clients = nil
 	s.mu.Unlock()
+	s.serving.Stop()
+	<-s.served
 	for _, client := range clients {
 		_ = client.Close() // it may have been closed by its user
 	}
-	s.serving.Stop()
-	<-s.served
 }
 
 // An answer is what the client will see: output, an error, or nothing.
@@ -138,11 +138,14 @@ func (s *Server) serve(ctx context.Context, in any, info *grpc.UnaryServerInfo, 
 	s.pass(s.latency - s.latency/2)
 	s.finish(call, a)
 
-	if a.lost {
-		cut(ctx)
-		return nil, status.Error(codes.Unavailable, "gcpsmtest: the answer is lost") // nobody reads it
+	switch {
+	case !a.lost:
+		return a.out, a.err
+	case ctx.Err() != nil: // the client has left, others may be on the connection
+		return nil, status.FromContextError(ctx.Err()).Err()
 	}
-	return a.out, a.err
+	cut(ctx)
+	return nil, status.Error(codes.Unavailable, "gcpsmtest: the answer is lost") // nobody reads it
 }
 
 // pass lets time pass, unless the server closes.

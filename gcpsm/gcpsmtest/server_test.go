@@ -3,16 +3,18 @@ package gcpsmtest_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	secretmanager "cloud.google.com/go/secretmanager/apiv1"
 	pb "cloud.google.com/go/secretmanager/apiv1/secretmanagerpb"
+	"google.golang.org/api/option"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
-	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/tokenkeep/tokenkeep/gcpsm/gcpsmtest"
 )
@@ -67,6 +69,15 @@ func versionName(id, version string) string {
 	return project + "/secrets/" + id + "/versions/" + version
 }
 
+// payloads shows what a secret holds, "1=old 2=new".
+func payloads(srv *gcpsmtest.Server, id string) string {
+	var list []string
+	for _, v := range srv.Versions(project + "/secrets/" + id) {
+		list = append(list, fmt.Sprintf("%d=%s", v.Number, v.Payload))
+	}
+	return strings.Join(list, " ")
+}
+
 // wantError checks the code of an error and that its message has text.
 func wantError(t *testing.T, err error, code codes.Code, text string) {
 	t.Helper()
@@ -102,20 +113,39 @@ func TestServer(t *testing.T) {
 			t.Errorf("Value = %q, %d, %v", value, n, ok)
 		}
 	})
-	t.Run("a server and its client run in a bubble, over bufconn", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			srv := gcpsmtest.NewServer(gcpsmtest.WithListener(bufconn.Listen(1<<20)), gcpsmtest.WithLatency(3*time.Second))
-			defer srv.Close()
-			client := must(srv.Client(t.Context()))(t)
-			begun := time.Now()
-			create(t, client, "a")
-			must(add(t.Context(), client, "a", "v"))(t)
-			if got := must(access(t.Context(), client, "a", "latest"))(t); got != "v" {
-				t.Error(got)
-			}
-			if d := time.Since(begun); d != 9*time.Second {
-				t.Errorf("three requests took %s", d)
-			}
-		})
+	t.Run("clients take options, and end with the server", func(t *testing.T) {
+		srv, _ := start(t)
+		dialed := 0
+		dial := func(ctx context.Context, addr string) (net.Conn, error) {
+			dialed++
+			return (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+		}
+		client := must(srv.Client(t.Context(), option.WithGRPCDialOption(grpc.WithContextDialer(dial))))(t)
+		create(t, client, "a")
+		if dialed != 1 {
+			t.Errorf("dialed %d times", dialed)
+		}
+		srv.Close()
+		_, err := add(t.Context(), client, "a", "v")
+		wantError(t, err, codes.Canceled, "closing")
+	})
+	t.Run("a client of the caller's own making works", func(t *testing.T) {
+		srv, _ := start(t)
+		client := must(secretmanager.NewClient(t.Context(), option.WithEndpoint(srv.Addr), option.WithoutAuthentication(),
+			option.WithGRPCDialOption(grpc.WithTransportCredentials(insecure.NewCredentials()))))(t)
+		defer client.Close()
+		create(t, client, "a")
+	})
+	t.Run("the listener may be the caller's", func(t *testing.T) {
+		listener := must(net.Listen("tcp", "127.0.0.1:0"))(t)
+		srv, client := start(t, gcpsmtest.WithListener(listener))
+		if srv.Addr != listener.Addr().String() {
+			t.Error(srv.Addr)
+		}
+		create(t, client, "a")
+		srv.Close()
+		if _, err := listener.Accept(); err == nil {
+			t.Error("the listener is still open")
+		}
 	})
 }

@@ -1,6 +1,8 @@
 package gcpsmtest
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	pb "cloud.google.com/go/secretmanager/apiv1/secretmanagerpb"
@@ -35,8 +37,14 @@ func (s *Server) updateSecret(in *pb.UpdateSecretRequest) (*pb.Secret, error) {
 			return nil, err
 		}
 	}
-	for _, err := range []error{s.checkReplication(meta), checkSecret(meta, old, now)} {
+	for _, err := range []error{s.checkReplication(meta), checkSecret(meta, old)} {
 		if err != nil {
+			return nil, err
+		}
+	}
+	// A rotation that was planned earlier may be due by now.
+	if slices.ContainsFunc(in.GetUpdateMask().GetPaths(), func(path string) bool { return strings.HasPrefix(path, "rotation") }) {
+		if err := checkRotation(meta, now); err != nil {
 			return nil, err
 		}
 	}

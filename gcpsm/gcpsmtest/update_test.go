@@ -158,4 +158,12 @@ func TestUpdateSecret(t *testing.T) {
 		_, err := update(&pb.Secret{CustomerManagedEncryption: encryption(keyIn("global"))}, "customer_managed_encryption")
 		wantError(t, err, codes.InvalidArgument, "global secret")
 	})
+	t.Run("a rotation that is due does not stand in the way of other updates", func(t *testing.T) {
+		must(update(&pb.Secret{Rotation: &pb.Rotation{NextRotationTime: timestamppb.New(noon.Add(time.Hour))}}, "rotation"))(t)
+		clock.Advance(2 * time.Hour)
+		must(update(&pb.Secret{}, "labels"))(t)
+		_, err := update(&pb.Secret{Rotation: &pb.Rotation{NextRotationTime: timestamppb.New(noon.Add(time.Hour))}}, "rotation")
+		wantError(t, err, codes.InvalidArgument, "in the future")
+		must(update(&pb.Secret{}, "rotation"))(t)
+	})
 }

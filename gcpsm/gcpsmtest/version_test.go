@@ -8,7 +8,6 @@ import (
 
 	pb "cloud.google.com/go/secretmanager/apiv1/secretmanagerpb"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
@@ -50,9 +49,9 @@ func TestAddSecretVersion(t *testing.T) {
 		wantError(t, err, codes.InvalidArgument, "65536 bytes")
 	})
 	t.Run("a checksum is verified, and the version tells that there was one", func(t *testing.T) {
-		_, err := try(project+"/secrets/n", &pb.SecretPayload{Data: []byte("v"), DataCrc32C: proto.Int64(1)})
+		_, err := try(project+"/secrets/n", &pb.SecretPayload{Data: []byte("v"), DataCrc32C: new(int64(1))})
 		wantError(t, err, codes.InvalidArgument, "checksum")
-		v := must(try(project+"/secrets/n", &pb.SecretPayload{Data: []byte("v"), DataCrc32C: proto.Int64(crc([]byte("v")))}))(t)
+		v := must(try(project+"/secrets/n", &pb.SecretPayload{Data: []byte("v"), DataCrc32C: new(crc([]byte("v")))}))(t)
 		if !v.GetClientSpecifiedPayloadChecksum() {
 			t.Error(v)
 		}
@@ -210,10 +209,15 @@ func TestVersionStates(t *testing.T) {
 			t.Errorf("%d are active", n)
 		}
 	})
-	t.Run("what is so already stays as it is", func(t *testing.T) {
+	t.Run("what changes nothing changes the etag, and not the secret's", func(t *testing.T) {
 		v := fresh(t, "same", plain)
-		if e := must(client.EnableSecretVersion(ctx, &pb.EnableSecretVersionRequest{Name: v.GetName()}))(t); e.GetEtag() != v.GetEtag() {
-			t.Error(e)
+		get := func() string {
+			return must(client.GetSecret(ctx, &pb.GetSecretRequest{Name: project + "/secrets/same"}))(t).GetEtag()
+		}
+		old := get()
+		e := must(client.EnableSecretVersion(ctx, &pb.EnableSecretVersionRequest{Name: v.GetName(), Etag: v.GetEtag()}))(t)
+		if e.GetState() != v.GetState() || e.GetEtag() == v.GetEtag() || get() != old {
+			t.Errorf("was %v, is %v", v, e)
 		}
 	})
 	t.Run("etags have to be the newest", func(t *testing.T) {

@@ -90,6 +90,14 @@ func errExpiration() error {
 	return invalid("The expiration must be in the future and at most %d seconds ahead.", maxAhead)
 }
 
+// [inf]
+func errRotation(why string) error { return invalid("The rotation %s.", why) }
+
+// [inf]
+func errDestroyTTL() error {
+	return invalid("The version_destroy_ttl must be at least %s and at most %s.", minDestroyTTL, maxDestroyTTL)
+}
+
 // The mask of UpdateSecret is missing, or names what cannot be changed. [inf]
 func errMask(path string) error {
 	return invalid("The update mask path [%s] is not a field that can be updated.", path)
