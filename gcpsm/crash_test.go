@@ -12,10 +12,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	secretmanager "cloud.google.com/go/secretmanager/apiv1"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/tokenkeep/tokenkeep/codec"
+	"github.com/tokenkeep/tokenkeep/gcpsm"
 	"github.com/tokenkeep/tokenkeep/gcpsm/gcpsmtest"
 	"github.com/tokenkeep/tokenkeep/token"
 )
@@ -28,7 +30,7 @@ import (
 func virtual(t testing.TB, opts ...gcpsmtest.Option) *service {
 	t.Helper()
 	return start(t, append([]gcpsmtest.Option{
-		gcpsmtest.WithListener(bufconn.Listen(1 << 20)), gcpsmtest.WithClock(time.Now),
+		gcpsmtest.WithListener(bufconn.Listen(64 << 10)), gcpsmtest.WithClock(time.Now),
 	}, opts...)...)
 }
 
@@ -244,12 +246,23 @@ type crash struct {
 	met    bool // the request that should go wrong was sent
 	beside bool
 	err    error // of the process that met the fault
+	client *secretmanager.Client
+}
+
+// open opens a store for a process that has just started.
+func (r *crash) open() *token.Store {
+	r.Helper()
+	store, err := gcpsm.New(r.client, parent, prefix, unpaced())
+	if err != nil {
+		r.Fatal(err)
+	}
+	return store
 }
 
 // run does the deed in one process, and in another one while the request is held.
 func (r *crash) run(beside bool) {
-	r.beside = beside
-	if err := r.deed.before(r.Context(), r.store(r)); err != nil {
+	r.beside, r.client = beside, r.sdk(r)
+	if err := r.deed.before(r.Context(), r.open()); err != nil {
 		r.Fatal(err)
 	}
 	r.ResetCalls()
@@ -262,7 +275,7 @@ func (r *crash) run(beside bool) {
 	ctx, die := context.WithCancel(r.Context())
 	defer die()
 	ended, reached := make(chan error, 1), make(chan struct{})
-	store := r.store(r)
+	store := r.store(r) // with a connection of its own, which may be cut
 	go func() { ended <- r.deed.do(ctx, store) }()
 	go func() {
 		if in.Await(ctx, 1) == nil {
@@ -282,7 +295,7 @@ func (r *crash) run(beside bool) {
 		die()
 	}
 	if beside {
-		if err := r.deed.do(r.Context(), r.store(r)); err != nil && !r.fate.gap {
+		if err := r.deed.do(r.Context(), r.open()); err != nil && !r.fate.gap {
 			r.Errorf("the other process: %v", err)
 		}
 	}
@@ -316,7 +329,7 @@ func (r *crash) audit() {
 			r.Errorf("%d versions of %s are charged for", n, name)
 		}
 	}
-	fresh := r.store(r)
+	fresh := r.open()
 	r.finds(fresh, got)
 	if err := d.do(r.Context(), fresh); err != nil {
 		r.Fatalf("a process that does it again: %v", err)
@@ -324,7 +337,7 @@ func (r *crash) audit() {
 	if got := r.live(); !slices.Equal(got, d.is) {
 		r.Errorf("after it was done again the records are %q", got)
 	}
-	r.finds(r.store(r), d.is)
+	r.finds(r.open(), d.is)
 	r.sweeps(fresh)
 }
 

@@ -90,7 +90,10 @@ func (d *disturbance) calm() {
 // The histories run in bubbles, where waits take no time, over connections that take
 // some: so that operations overlap.
 func TestHistories(t *testing.T) {
-	const hurry = 500 * time.Millisecond // what a caller has who gives up often
+	const (
+		hurry    = 500 * time.Millisecond // of callers that give up often
+		patience = 20 * time.Second       // of those that do so when nothing else helps
+	)
 	late := gcpsmtest.WithLag(time.Minute)
 	for _, plan := range []struct {
 		name    string
@@ -103,13 +106,13 @@ func TestHistories(t *testing.T) {
 		{"are linearizable under faults", 2, hurry, *unpaced(), nil, []uint64{1, 2, 3, 4}},
 		{"are linearizable under faults, whatever aliases and lists say", 2, hurry, *unpaced(), []gcpsmtest.Option{late}, []uint64{5, 6, 7, 8}},
 		{"are linearizable under faults on one record", 1, hurry, *unpaced(), []gcpsmtest.Option{late}, []uint64{9, 10}},
-		{"are linearizable under faults of which callers await the end", 2, 0, *unpaced(), []gcpsmtest.Option{late}, []uint64{11, 12}},
+		{"are linearizable under faults of which callers await the end", 2, patience, *unpaced(), []gcpsmtest.Option{late}, []uint64{11, 12}},
 		{
 			"are linearizable under faults when versions are destroyed later", 2, hurry,
 			gcpsm.Options{Pace: unpaced().Pace, VersionDestroyTTL: 24 * time.Hour}, nil, []uint64{13, 14},
 		},
 		{
-			"are linearizable under faults and quotas", 2, 0, gcpsm.Options{},
+			"are linearizable under faults and quotas", 2, patience, gcpsm.Options{},
 			[]gcpsmtest.Option{gcpsmtest.WithClock(time.Now), gcpsmtest.WithQuotas(gcpsmtest.Quotas{})}, []uint64{15},
 		},
 	} {
@@ -118,7 +121,7 @@ func TestHistories(t *testing.T) {
 				t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 					t.Parallel()
 					synctest.Test(t, func(t *testing.T) {
-						s := start(t, append(plan.double, gcpsmtest.WithListener(bufconn.Listen(1<<20)), gcpsmtest.WithLatency(3*time.Millisecond))...)
+						s := start(t, append(plan.double, gcpsmtest.WithListener(bufconn.Listen(64<<10)), gcpsmtest.WithLatency(3*time.Millisecond))...)
 						d := disturb(s, seed)
 						history.Run(t, history.Plan{
 							Seed:    seed,

@@ -114,6 +114,7 @@ type reading struct {
 	d     *Driver
 	name  string
 	slots map[int64]slot
+	asked bool // what `latest` is
 }
 
 func (d *Driver) reading(name string) *reading {
@@ -136,6 +137,7 @@ func (r *reading) slot(ctx context.Context, n int64) (slot, error) {
 // latest returns the number that `latest` stands for, which is not more than a hint: 0
 // if it stands for none.
 func (r *reading) latest(ctx context.Context) (int64, error) {
+	r.asked = true
 	n, s, err := r.access(ctx, "latest", 0)
 	switch {
 	case err != nil:
@@ -199,8 +201,8 @@ func ofOne(e *driver.Error, version string) (slot, error) {
 }
 
 // newest returns the highest number that exists, given one that does, or 0: the one
-// above it does not. Where that is far, because the hint was old, it takes growing
-// steps.
+// above it does not. Where that is far, it asks what `latest` is, and takes growing steps
+// if that is behind too.
 func (r *reading) newest(ctx context.Context, low int64) (int64, error) {
 	exists := func(n int64) (bool, error) {
 		s, err := r.slot(ctx, n)
@@ -208,7 +210,14 @@ func (r *reading) newest(ctx context.Context, low int64) (int64, error) {
 	}
 	step := int64(1)
 	for i := 0; ; i++ {
-		if i > 1 {
+		switch {
+		case i == 2 && !r.asked:
+			n, err := r.latest(ctx)
+			if err != nil {
+				return 0, err
+			}
+			low = max(low, n)
+		case i >= 2:
 			step *= 2
 		}
 		found, err := exists(low + step)
