@@ -57,7 +57,7 @@ func TestPutIsNotUndoneByALateRequest(t *testing.T) {
 func TestPutGoesOnAboveWhatIsVoid(t *testing.T) {
 	both(t, "", func(t *testing.T, s *service, d *gcpsm.Driver, value []byte, prev driver.Revision) {
 		hung := s.fault(1, gcpsmtest.Hang(), "AddSecretVersion")
-		mine := behind(func() (driver.Revision, error) { return d.Put(t.Context(), "a", value, prev) })
+		mine := aside(t, d, value, prev)
 		reaches(t, hung)
 		for range 3 {
 			if _, err := s.SetValue(secretOf(prefix, "a"), `{"seen":12,"tokenkeep":{}}`); err != nil {
@@ -163,19 +163,11 @@ func TestGapThatIsFilledDecides(t *testing.T) {
 		}
 		release := make(chan struct{})
 		held := s.fault(1, gcpsmtest.HoldNumber(release), "AddSecretVersion")
-		rival := behind(func() (driver.Revision, error) { return d.Put(t.Context(), "a", theirs, prev) })
+		rival := aside(t, d, theirs, prev)
 		reaches(t, held)
 		other := s.driver(t, unpaced())
 		wrote := s.fault(1, gcpsmtest.Action{}, "AddSecretVersion")
-		waiting := behind(func() (driver.Revision, error) {
-			rev, err := other.Put(t.Context(), "a", mine, prev)
-			select {
-			case <-release:
-			default:
-				t.Errorf("Put did not wait for the gap: %v", err)
-			}
-			return rev, err
-		})
+		waiting := aside(t, other, mine, prev)
 		reaches(t, wrote)
 		time.Sleep(30 * time.Second) // of the bubble
 
@@ -231,10 +223,10 @@ func TestGapThatIsFilledWithAVoidVersion(t *testing.T) {
 	both(t, "", func(t *testing.T, s *service, d *gcpsm.Driver, value []byte, prev driver.Revision) {
 		release := make(chan struct{})
 		held := s.fault(1, gcpsmtest.HoldNumber(release), "AddSecretVersion")
-		late := behind(func() (int, error) { return 0, s.add(t, `{"seen":12,"tokenkeep":{}}`) })
+		late := behind(func() (any, error) { return nil, s.add(t, `{"seen":12,"tokenkeep":{}}`) })
 		reaches(t, held)
 		wrote := s.fault(1, gcpsmtest.Action{}, "AddSecretVersion")
-		mine := behind(func() (driver.Revision, error) { return d.Put(t.Context(), "a", value, prev) })
+		mine := aside(t, d, value, prev)
 		reaches(t, wrote)
 		time.Sleep(30 * time.Second)
 		close(release)
@@ -255,7 +247,7 @@ func TestGapThatStaysIsBurnt(t *testing.T) {
 		before := get(t, s.driver(t, unpaced()), "a")
 		burnt := s.fault(1, gcpsmtest.BurnNumber(), "AddSecretVersion")
 		begun := time.Now()
-		mine := behind(func() (driver.Revision, error) { return d.Put(t.Context(), "a", value, prev) })
+		mine := aside(t, d, value, prev)
 		reaches(t, burnt)
 		time.Sleep(time.Second) // the write stands above the gap, and is void
 		s.stands(t, "a", before.Value, before.Revision)

@@ -84,8 +84,8 @@ func (w *write) settle(ctx context.Context) (driver.Revision, error) {
 		}
 		if waited || try > 0 {
 			// Others may have come in the meantime. To look costs less than an add in vain.
-			if rev, done, err := w.look(ctx, w.log.top); done {
-				return rev, err
+			if v, n := w.look(ctx, w.log.top); v != open {
+				return w.end(ctx, v, n)
 			}
 		}
 		n, e := w.send(ctx)
@@ -106,8 +106,8 @@ func (w *write) settle(ctx context.Context) (driver.Revision, error) {
 			return "", e
 		}
 		last = e
-		if rev, done, err := w.look(ctx, n); done {
-			return rev, err
+		if v, n := w.look(ctx, n); v != open {
+			return w.end(ctx, v, n)
 		}
 	}
 }
@@ -170,61 +170,60 @@ func sent(err error, to *peer.Peer) bool {
 	return !answered || errors.As(err, &rest) || to.Addr != nil
 }
 
+// A verdict is what became of a write.
+type verdict int
+
+const (
+	open   verdict = iota // not known yet
+	won                   // it has its number
+	lost                  // another one has, and this one never will
+	untold                // nothing tells any more
+)
+
 // look reads the numbers above those that the write has seen, and says what became of
 // it; exists is a number that is known to exist. If nothing is decided, the write goes on
 // from the newest number: the head is still what it was.
-func (w *write) look(ctx context.Context, exists int64) (rev driver.Revision, done bool, err error) {
+func (w *write) look(ctx context.Context, exists int64) (verdict, int64) {
 	r := w.d.reading(w.name)
 	for n := w.log.top + 1; ; n++ {
 		s, err := r.slot(ctx, n)
-		if err != nil {
-			return "", false, nil // no matter why: only an answer decides
+		if err == nil && s.state == none && n < exists {
+			s, err = w.gap(ctx, r, n)
 		}
-		switch s.state {
-		case none:
-			if n < exists && w.gap(ctx, r, n) {
-				n-- // it is there now, or the context has ended
-				if ctx.Err() != nil {
-					return "", false, nil
-				}
-				continue
-			}
-			if n < exists {
-				continue // burnt
-			}
+		switch {
+		case err != nil: // no matter why: only an answer decides
+			return open, 0
+		case s.state == none && n > exists:
 			if w.log.top < n-1 {
 				w.log.top, w.unsure = n-1, false // its place is taken
 			}
-			return "", false, nil
-		case valid:
-			if s.tag == w.tag && !rule.Off(rule.WriteID) {
-				rev, err = w.won(ctx, n)
-				return rev, true, err
-			}
-			w.lost(log{head: n, tag: s.tag, top: n})
-			return "", true, w.conflict(nil)
-		case shut:
-			return w.superseded(ctx, n)
+			return open, 0
+		case s.state == valid && s.tag == w.tag && !rule.Off(rule.WriteID):
+			return won, n
+		case s.state == valid:
+			w.d.logs.learn(w.name, log{head: n, tag: s.tag, top: n}, true)
+			return lost, n
+		case s.state == shut:
+			return w.superseded(ctx, n), n
 		}
 	}
 }
 
 // gap waits for a number that does not exist though a higher one does: it was given to
-// a request that is still being worked off, and what comes there may be valid. It
-// reports false if the number is burnt, as far as anyone can know.
-func (w *write) gap(ctx context.Context, r *reading, n int64) bool {
-	for try := 0; !rule.Off(rule.Gap); try++ {
-		if w.d.logs.gapAge(w.name, n) >= gapWait {
-			return false
+// a request that is still being worked off, and what comes there may be valid. Nothing
+// comes there if the number is burnt, as far as anyone can know.
+func (w *write) gap(ctx context.Context, r *reading, n int64) (slot, error) {
+	for try := 0; ; try++ {
+		if rule.Off(rule.Gap) || w.d.logs.gapAge(w.name, n) >= gapWait {
+			return slot{}, nil
 		}
-		if pause(ctx, try, false) != nil {
-			return true
+		if err := pause(ctx, try, false); err != nil {
+			return slot{}, err
 		}
 		if s, err := r.slot(ctx, n); err == nil && s.state != none {
-			return true
+			return s, nil
 		}
 	}
-	return false
 }
 
 // gapWait is how long a gap is waited for: as long as the generated client lets a
@@ -233,21 +232,33 @@ const gapWait = time.Minute
 
 // superseded decides a write whose place is destroyed: somebody has won at a higher
 // number since. What stands there names the writes before it.
-func (w *write) superseded(ctx context.Context, n int64) (rev driver.Revision, done bool, err error) {
+func (w *write) superseded(ctx context.Context, n int64) verdict {
 	item, err := w.d.read(ctx, driver.Any, driver.Item{Name: w.name})
 	switch {
-	case err != nil:
-		return "", false, nil
-	case item.Err != nil && w.unsure:
-		return "", false, nil
+	case err != nil, item.Err != nil && w.unsure:
+		return open
 	case n == w.log.top+1 && codec.Includes(item.Value, w.value) && !rule.Off(rule.WriteID):
-		rev, err = w.won(ctx, n) // also if no answer was lost: a request can arrive twice
-		return rev, true, err
+		return won // also if no answer was lost: a request can arrive twice
 	case w.unsure && !codec.Excludes(item.Value, w.value):
-		return "", true, &driver.Error{Op: opAdd, Name: w.name, Kind: driver.ErrOutcomeUnknown,
+		return untold
+	}
+	return lost
+}
+
+// end returns what a verdict means. N is the number that won.
+func (w *write) end(ctx context.Context, v verdict, n int64) (driver.Revision, error) {
+	switch v {
+	case won:
+		return w.won(ctx, n)
+	case untold:
+		return "", &driver.Error{Op: opAdd, Name: w.name, Kind: driver.ErrOutcomeUnknown,
 			Hint: "so many others have written since that nothing tells any more"}
 	}
-	return "", true, w.conflict(nil)
+	w.d.logs.done(w.name, true)
+	if rule.Off(rule.Winner) {
+		w.d.destroy(ctx, w.name, max(w.log.head, 1), n+1)
+	}
+	return "", w.conflict(nil)
 }
 
 // won ends a write that has its number.
@@ -256,15 +267,6 @@ func (w *write) won(ctx context.Context, n int64) (driver.Revision, error) {
 	w.d.logs.learn(w.name, log{head: n, tag: w.tag, top: n}, true)
 	w.d.destroy(ctx, w.name, max(w.log.head, 1), n)
 	return revisionOf(n, w.tag), nil
-}
-
-// lost notes the version that was faster.
-func (w *write) lost(by log) {
-	w.d.logs.done(w.name, true)
-	w.d.logs.learn(w.name, by, true)
-	if rule.Off(rule.Winner) {
-		w.d.destroy(context.Background(), w.name, max(w.log.head, 1), by.head+1)
-	}
 }
 
 func (w *write) conflict(cause error) error {
@@ -301,7 +303,7 @@ func (d *Driver) destroy(ctx context.Context, name string, from, to int64) {
 	for n := from; n < to; n++ {
 		numbers = append(numbers, n)
 	}
-	if to%sweepEvery == 0 {
+	if to/sweepEvery > from/sweepEvery {
 		numbers = d.leftovers(ctx, name, from, numbers)
 	}
 	each(len(numbers), func(i int) {

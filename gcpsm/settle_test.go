@@ -2,6 +2,7 @@ package gcpsm_test
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -64,26 +65,37 @@ func pile(t testing.TB, d driver.Driver, name string, n int) {
 }
 
 // behind calls f behind the back of the test.
-func behind[T any](f func() (T, error)) func() (T, error) {
-	type result struct {
-		out T
-		err error
-	}
-	done := make(chan result, 1)
+func behind[T any](f func() (T, error)) (wait func() (T, error)) {
+	var (
+		out  T
+		err  error
+		done = make(chan struct{})
+	)
 	go func() {
-		out, err := f()
-		done <- result{out, err}
+		defer close(done)
+		out, err = f()
 	}()
 	return func() (T, error) {
-		r := <-done
-		return r.out, r.err
+		<-done
+		return out, err
 	}
+}
+
+// aside writes the secret a behind the back of the test, in at most ten minutes.
+func aside(t testing.TB, d driver.Driver, value []byte, prev driver.Revision) (wait func() (driver.Revision, error)) {
+	return behind(func() (driver.Revision, error) {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+		defer cancel()
+		return d.Put(ctx, "a", value, prev)
+	})
 }
 
 // reaches waits until a fault has hit a request.
 func reaches(t testing.TB, i *gcpsmtest.Injection) {
 	t.Helper()
-	if err := i.Await(t.Context(), 1); err != nil {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := i.Await(ctx, 1); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -244,7 +256,7 @@ func TestPutSettlesWhenOthersWrite(t *testing.T) {
 		both(t, c.what, func(t *testing.T, s *service, d *gcpsm.Driver, value []byte, prev driver.Revision) {
 			number := len(s.Versions(secretOf(prefix, "a"))) + 1
 			hung := s.fault(1, c.do, "AddSecretVersion")
-			mine := behind(func() (driver.Revision, error) { return d.Put(t.Context(), "a", value, prev) })
+			mine := aside(t, d, value, prev)
 			reaches(t, hung)
 			other := s.driver(t, unpaced())
 			pile(t, other, "a", c.others)
@@ -275,7 +287,7 @@ func TestPutSettlesARequestThatArrivedTwice(t *testing.T) {
 			release := make(chan struct{})
 			s.fault(1, gcpsmtest.Duplicate(), "AddSecretVersion")
 			look := s.fault(1, gcpsmtest.Hold(release), "AccessSecretVersion")
-			mine := behind(func() (driver.Revision, error) { return d.Put(t.Context(), "a", value, prev) })
+			mine := aside(t, d, value, prev)
 			reaches(t, look)
 			other := s.driver(t, unpaced())
 			pile(t, other, "a", others)

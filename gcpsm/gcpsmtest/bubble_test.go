@@ -65,6 +65,27 @@ func TestBubble(t *testing.T) {
 		}
 	})
 
+	inBubble("a client that leaves does not disturb others on its connection", func(t *testing.T, srv *gcpsmtest.Server, client *secretmanager.Client) {
+		create(t, client, "a")
+		release := make(chan struct{})
+		srv.Inject(gcpsmtest.Fault{Methods: []string{"AddSecretVersion"}, Do: gcpsmtest.Hold(release)})
+		srv.Inject(gcpsmtest.Fault{Methods: []string{"GetSecret"}, Do: gcpsmtest.Hang()})
+		result := make(chan error, 1)
+		go func() {
+			_, err := add(t.Context(), client, "a", "v")
+			result <- err
+		}()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := client.GetSecret(ctx, &pb.GetSecretRequest{Name: project + "/secrets/a"})
+		wantError(t, err, codes.DeadlineExceeded, "")
+		synctest.Wait()
+		close(release)
+		if err := <-result; err != nil {
+			t.Error(err)
+		}
+	})
+
 	inBubble("a cut connection is replaced", func(t *testing.T, srv *gcpsmtest.Server, client *secretmanager.Client) {
 		create(t, client, "a")
 		srv.Inject(gcpsmtest.Fault{Times: 1, Do: gcpsmtest.LoseAnswer()})

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/googleapis/gax-go/v2"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
 	"github.com/tokenkeep/tokenkeep/gcpsm/gcpsmtest"
 )
@@ -71,6 +72,20 @@ func TestQuotas(t *testing.T) {
 		clock.Advance(time.Nanosecond) // the first 119 are a minute old
 		adds(t, client, 119)
 		refused()
+	})
+	t.Run("updates of the secret count with its versions", func(t *testing.T) {
+		_, _, client := enforce(t, gcpsmtest.Quotas{})
+		create(t, client, "n")
+		adds(t, client, 1)
+		update := func() error {
+			mask := &fieldmaskpb.FieldMask{Paths: []string{"labels"}}
+			_, err := client.UpdateSecret(t.Context(), &pb.UpdateSecretRequest{Secret: &pb.Secret{Name: project + "/secrets/n"}, UpdateMask: mask})
+			return err
+		}
+		if err := update(); err != nil {
+			t.Error(err)
+		}
+		tooMany(t, update())
 	})
 	t.Run("a version's state changes once a second", func(t *testing.T) {
 		clock, srv, client := enforce(t, gcpsmtest.Quotas{})
