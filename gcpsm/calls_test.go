@@ -8,20 +8,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/tokenkeep/tokenkeep/gcpsm"
 	"github.com/tokenkeep/tokenkeep/token"
 )
 
 // What the operations of a store cost in requests. docs/gcp.md promises it.
 
-func (s *service) store(t testing.TB) *token.Store {
-	t.Helper()
-	store, err := gcpsm.New(s.sdk(t), parent, prefix, unpaced())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return store
-}
+func (s *service) store(t testing.TB) *token.Store { return s.paced(t, parent, unpaced()) }
 
 func user(n int) *token.OAuthToken {
 	return &token.OAuthToken{

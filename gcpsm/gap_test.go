@@ -199,11 +199,10 @@ func TestGapThatIsFilledDecides(t *testing.T) {
 	})
 }
 
-// add adds a version by hand, of which nothing makes sure that it is valid.
-func (s *service) add(t testing.TB, payload string) error {
+// create creates the secret a by hand, if there is none.
+func (s *service) create(t testing.TB) {
 	t.Helper()
-	client := s.sdk(t)
-	_, err := client.CreateSecret(t.Context(), &secretmanagerpb.CreateSecretRequest{
+	_, err := s.sdk(t).CreateSecret(t.Context(), &secretmanagerpb.CreateSecretRequest{
 		Parent: parent, SecretId: strings.TrimPrefix(secretOf(prefix, "a"), parent+"/secrets/"),
 		Secret: &secretmanagerpb.Secret{Replication: &secretmanagerpb.Replication{
 			Replication: &secretmanagerpb.Replication_Automatic_{Automatic: &secretmanagerpb.Replication_Automatic{}},
@@ -212,7 +211,13 @@ func (s *service) add(t testing.TB, payload string) error {
 	if err != nil && status.Code(err) != codes.AlreadyExists {
 		t.Fatal(err)
 	}
-	_, err = client.AddSecretVersion(t.Context(), &secretmanagerpb.AddSecretVersionRequest{
+}
+
+// add adds a version to the secret a by hand, as a request that faults apply to.
+func (s *service) add(t testing.TB, payload string) error {
+	t.Helper()
+	s.create(t)
+	_, err := s.sdk(t).AddSecretVersion(t.Context(), &secretmanagerpb.AddSecretVersionRequest{
 		Parent: secretOf(prefix, "a"), Payload: &secretmanagerpb.SecretPayload{Data: []byte(payload)},
 	})
 	return err

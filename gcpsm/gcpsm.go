@@ -102,7 +102,7 @@ type Pace struct {
 	// secrets, 80 for regional ones.
 	SecretAdds int
 	// ProjectWrites is how many requests that write are sent in a minute. A save of a
-	// known token is two of them, that of a new token three as a rule. Zero: 600.
+	// known token is two of them, that of a new token four as a rule. Zero: 600.
 	ProjectWrites int
 }
 

@@ -265,6 +265,10 @@ func (d *Driver) read(ctx context.Context, how driver.Freshness, have driver.Ite
 		switch {
 		case err != nil:
 			return item, err
+		case (s.state == foreign || s.state == shut) && known.top > 0:
+			// In a log that began anew, what is known of the old one hides the head.
+			known, held = log{}, false
+			continue
 		case s.state == foreign, s.state == shut:
 			item.Err = &driver.Error{Op: opAccess, Name: have.Name, Kind: driver.ErrCorrupt, Hint: s.hint}
 			return item, nil
@@ -305,12 +309,30 @@ func (r *reading) find(ctx context.Context, how driver.Freshness, known log, hel
 		if err != nil || s.state != foreign && s.state != shut {
 			return l, s, err
 		}
-		// Versions below a newer head are destroyed while this walks down to them.
+		// Versions below a newer head are destroyed while this walks down to them: below one
+		// that was added since, or that came to a number that was given out before.
 		newer, err := r.newest(ctx, top)
-		if err != nil || newer == top {
+		if err == nil && newer == top {
+			newer, err = r.filled(ctx, top)
+		}
+		if err != nil || newer == 0 {
 			return l, s, err
 		}
 	}
+}
+
+// filled returns a number below top that did not exist when it was asked for and does
+// now, or 0.
+func (r *reading) filled(ctx context.Context, top int64) (int64, error) {
+	for n := top - 1; n > 0; n-- {
+		if s, asked := r.slots[n]; !asked || s.state != none {
+			continue
+		}
+		if s, err := r.slot(ctx, n); err != nil || s.state != none {
+			return n, err
+		}
+	}
+	return 0, nil
 }
 
 // head walks down from the newest version to the highest valid one.
@@ -330,12 +352,12 @@ func (r *reading) head(ctx context.Context, known log, top int64, held bool) (lo
 		switch {
 		case err != nil:
 			return log{}, slot{}, err
+		case n == known.head && s.state != shut && (s.state != valid || s.tag != known.tag):
+			return log{}, slot{}, errAnew
 		case s.state == valid:
 			return log{head: n, tag: s.tag, top: settled}, s, nil
 		case s.state == foreign, s.state == shut:
 			return log{}, s, nil
-		case s.state == none && n == known.head:
-			return log{}, slot{}, errAnew
 		case s.state == none:
 			// A gap: whoever has this number may still be on the way. This read is older
 			// than that write, then; a Put that builds on it has to wait for the gap.

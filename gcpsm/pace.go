@@ -72,7 +72,7 @@ func (l *logs) recall(have driver.Item) (known log, held bool) {
 	}
 	n, tag := parseRevision(have.Revision)
 	if n > known.head {
-		known = log{head: n, tag: tag, top: n}
+		known, read = log{head: n, tag: tag, top: n}, time.Time{} // nobody knows when
 	}
 	return known, n > 0 && n == known.head && tag == known.tag && have.Value != nil && age(read) < readAge
 }

@@ -322,9 +322,9 @@ func TestWritesAreNotTakenInByAProxy(t *testing.T) {
 	for what, answer := range map[string]func(http.ResponseWriter){
 		"a page that says welcome":       func(w http.ResponseWriter) { _, _ = io.WriteString(w, "<html>"+canary) },
 		"an empty answer":                func(w http.ResponseWriter) { _, _ = io.WriteString(w, "{}") },
-		"a page that says bad gateway":   func(w http.ResponseWriter) { w.WriteHeader(502) },
-		"a page that says not found":     func(w http.ResponseWriter) { w.WriteHeader(404) },
-		"an internal error as a page":    func(w http.ResponseWriter) { w.WriteHeader(500) },
+		"a page that says bad gateway":   func(w http.ResponseWriter) { w.WriteHeader(http.StatusBadGateway) },
+		"a page that says not found":     func(w http.ResponseWriter) { w.WriteHeader(http.StatusNotFound) },
+		"an internal error as a page":    func(w http.ResponseWriter) { w.WriteHeader(http.StatusInternalServerError) },
 		"a connection that is cut":       func(http.ResponseWriter) { panic(http.ErrAbortHandler) },
 		"an answer that names no number": func(w http.ResponseWriter) { _, _ = io.WriteString(w, `{"name":"`+canary+`"}`) },
 	} {

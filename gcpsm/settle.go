@@ -30,6 +30,9 @@ type write struct {
 	// unsure: a request for the number top+1 may have been applied, or may still be,
 	// though it was not answered so.
 	unsure bool
+	// unanswered: it is unsure because one was not answered at all. If each was answered
+	// with another number, it takes a service that applies a request twice.
+	unanswered bool
 }
 
 // base finds the log whose head is prev. It returns a revision instead if the value
@@ -102,6 +105,11 @@ func (w *write) settle(ctx context.Context) (driver.Revision, error) {
 			w.unsure = true
 			e = &driver.Error{Op: opAdd, Name: w.name, Kind: driver.ErrUnavailable}
 		case errors.Is(e.Kind, driver.ErrQuota):
+			// Others write it too, most of the time. What they wrote is looked at after a wait:
+			// who looked now would be back at once.
+			w.d.logs.done(w.name, true)
+			last = e
+			continue
 		case !w.unsure && final(e, try):
 			return "", e
 		}
@@ -149,7 +157,7 @@ func (w *write) send(ctx context.Context) (int64, *driver.Error) {
 	e := failed(ctx, opAdd, w.name, err)
 	switch {
 	case tellsNothing(err) && sent(err, &to):
-		w.unsure = true
+		w.unsure, w.unanswered = true, true
 	case errors.Is(e.Kind, errNone) && w.log.top == 0:
 		// The secret was just created, and not everybody knows yet.
 		w.created = false
@@ -195,7 +203,7 @@ func (w *write) look(ctx context.Context, exists int64) (verdict, int64) {
 			return open, 0
 		case s.state == none && n > exists:
 			if w.log.top < n-1 {
-				w.log.top, w.unsure = n-1, false // its place is taken
+				w.log.top, w.unsure, w.unanswered = n-1, false, false // its place is taken
 			}
 			return open, 0
 		case s.state == valid && s.tag == w.tag && !rule.Off(rule.WriteID):
@@ -235,11 +243,11 @@ const gapWait = time.Minute
 func (w *write) superseded(ctx context.Context, n int64) verdict {
 	item, err := w.d.read(ctx, driver.Any, driver.Item{Name: w.name})
 	switch {
-	case err != nil, item.Err != nil && w.unsure:
+	case err != nil, item.Err != nil && w.unanswered:
 		return open
 	case n == w.log.top+1 && codec.Includes(item.Value, w.value) && !rule.Off(rule.WriteID):
 		return won // also if no answer was lost: a request can arrive twice
-	case w.unsure && !codec.Excludes(item.Value, w.value):
+	case w.unanswered && !codec.Excludes(item.Value, w.value):
 		return untold
 	}
 	return lost

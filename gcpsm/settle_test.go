@@ -177,17 +177,17 @@ func settlements() []settlement {
 			what: "not found after a lost request", adds: actions{gcpsmtest.LoseRequest(), gcpsmtest.EchoBody(codes.NotFound)},
 			calls: "AGGAGGAD", again: "CAGGAGGCA",
 		},
-		{what: "out of quota after a lost request", adds: actions{gcpsmtest.LoseRequest(), gcpsmtest.Throttle()}, calls: "AGGAGGAD"},
+		{what: "out of quota after a lost request", adds: actions{gcpsmtest.LoseRequest(), gcpsmtest.Throttle()}, calls: "AGGAGAD"},
 
 		// A quota is waited out: the request was not applied.
-		{what: "out of quota", adds: actions{gcpsmtest.Throttle(), gcpsmtest.EchoBody(codes.ResourceExhausted), gcpsmtest.Throttle()}, calls: "AGGAGGAGGAD"},
+		{what: "out of quota", adds: actions{gcpsmtest.Throttle(), gcpsmtest.EchoBody(codes.ResourceExhausted), gcpsmtest.Throttle()}, calls: "AGAGAGAD"},
 
 		// Refusals that are the outcome.
 		{what: "refused", adds: actions{denied}, calls: "A", want: driver.ErrPermission},
 		{what: "without credentials", adds: actions{gcpsmtest.EchoBody(codes.Unauthenticated)}, calls: "A", want: driver.ErrPermission},
 		{what: "without a key", adds: actions{gcpsmtest.EchoBody(codes.FailedPrecondition)}, calls: "A", want: driver.ErrPermission},
 		{what: "invalid", adds: actions{gcpsmtest.EchoBody(codes.InvalidArgument)}, calls: "A", want: driver.ErrInvalid},
-		{what: "refused after a quota", adds: actions{gcpsmtest.Throttle(), denied}, calls: "AGGA", want: driver.ErrPermission},
+		{what: "refused after a quota", adds: actions{gcpsmtest.Throttle(), denied}, calls: "AGA", want: driver.ErrPermission},
 	}
 	for _, code := range ambiguous {
 		list = append(list,
@@ -295,6 +295,27 @@ func TestPutSettlesARequestThatArrivedTwice(t *testing.T) {
 			close(release)
 			if rev, err := mine(); err != nil || others == 0 && rev != top.Revision {
 				t.Errorf("the write is at %q (%v), want %q", rev, err, top.Revision)
+			}
+			s.stands(t, "a", top.Value, top.Revision)
+		})
+	}
+}
+
+// A process that has not looked for long, and is far behind, has lost a race and no
+// more: also if the history does not go back to what it remembers.
+func TestPutOfAProcessThatIsFarBehindIsAConflict(t *testing.T) {
+	for _, others := range []int{1, 2, 17, 18, 40} {
+		both(t, fmt.Sprint(others, " writes behind"), func(t *testing.T, s *service, d *gcpsm.Driver, value []byte, prev driver.Revision) {
+			other := s.driver(t, unpaced())
+			pile(t, other, "a", others)
+			top := get(t, other, "a")
+			s.ResetCalls()
+			rev, err := aside(t, d, value, prev)()
+			if !errors.Is(err, driver.ErrConflict) || errors.Is(err, driver.ErrOutcomeUnknown) {
+				t.Errorf("the write is at %q (%v), want %v", rev, err, driver.ErrConflict)
+			}
+			if n := s.CountCalls()["AddSecretVersion"]; n != 1 {
+				t.Errorf("%d adds, want 1", n)
 			}
 			s.stands(t, "a", top.Value, top.Revision)
 		})

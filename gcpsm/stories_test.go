@@ -18,6 +18,9 @@ func TestStories(t *testing.T) {
 // An hour is longer than any story: `latest` and lists say nothing of what happens in
 // it, and what counts is read by number.
 func TestStoriesWhileAliasesAndListsAreLate(t *testing.T) {
+	if underRace {
+		t.Skip("TestStories meets the same races")
+	}
 	t.Parallel()
 	tell(t, gcpsmtest.WithLag(time.Hour))
 }
