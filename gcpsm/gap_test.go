@@ -169,7 +169,7 @@ func TestGapThatIsFilledDecides(t *testing.T) {
 		wrote := s.fault(1, gcpsmtest.Action{}, "AddSecretVersion")
 		waiting := aside(t, other, mine, prev)
 		reaches(t, wrote)
-		time.Sleep(30 * time.Second) // of the bubble
+		pass(30 * time.Second)
 
 		// Reads do not wait.
 		begun := time.Now()
@@ -233,7 +233,7 @@ func TestGapThatIsFilledWithAVoidVersion(t *testing.T) {
 		wrote := s.fault(1, gcpsmtest.Action{}, "AddSecretVersion")
 		mine := aside(t, d, value, prev)
 		reaches(t, wrote)
-		time.Sleep(30 * time.Second)
+		pass(30 * time.Second)
 		close(release)
 		if _, err := late(); err != nil {
 			t.Fatal(err)
@@ -254,7 +254,7 @@ func TestGapThatStaysIsBurnt(t *testing.T) {
 		begun := time.Now()
 		mine := aside(t, d, value, prev)
 		reaches(t, burnt)
-		time.Sleep(time.Second) // the write stands above the gap, and is void
+		pass(time.Second) // the write stands above the gap, and is void
 		s.stands(t, "a", before.Value, before.Revision)
 		rev, err := mine()
 		if err != nil {

@@ -330,7 +330,7 @@ func TestOperatorSeesLatestFarBehind(t *testing.T) {
 				value := first(t)
 				for n := range 400 {
 					if n == seen {
-						time.Sleep(6 * time.Hour)
+						pass(6 * time.Hour)
 					}
 					if n == 399 {
 						h.add(`{"seen":399,` + string(value[1:]))

@@ -29,6 +29,9 @@ func bubble(t *testing.T, f func(t *testing.T, s *service), opts ...gcpsmtest.Op
 	})
 }
 
+// pass lets time pass in a bubble.
+func pass(d time.Duration) { time.Sleep(d) } //nolint:forbidigo // the bubble's time
+
 // quiet makes sure that an error does not tell the value, however it is printed.
 func quiet(t testing.TB, err error) {
 	t.Helper()

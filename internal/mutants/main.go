@@ -34,11 +34,13 @@ var checks = map[rule.Rule][]check{
 		{"token", simulations},
 		{"token/memstore", "TestDriver"},
 		{"awssm", "TestDriver"},
+		{"gcpsm", "TestDriver"},
 	},
 	rule.WriteID: {
 		{"token", simulations},
 		{"token/memstore", "TestDriver"},
 		{"awssm", "TestPut"},
+		{"gcpsm", "TestPut"},
 	},
 	rule.Claim:     {{"token", simulations}},
 	rule.Base:      {{"token", simulations}},
@@ -47,6 +49,8 @@ var checks = map[rule.Rule][]check{
 	rule.Recheck:   {{"token", "Index"}},
 	rule.Floor:     {{"token", "FiveClients"}},
 	rule.FreshList: {{"token", "Index"}},
+	rule.Gap:       {{"gcpsm", "TestGap"}},
+	rule.Winner:    {{"gcpsm", "TestVersions"}},
 }
 
 // limit is how long one run of one package may take.
