@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"strconv"
 	"sync"
-	"sync/atomic"
-	"time"
 	"unicode/utf8"
 
 	secretmanager "cloud.google.com/go/secretmanager/apiv1"
@@ -62,13 +59,7 @@ type Driver struct {
 
 	logs   *logs
 	writes *rate.Limiter // of all calls that count as a write of the project
-	// undestroyed is a version that this driver may not destroy.
-	undestroyed atomic.Pointer[version]
-}
-
-type version struct {
-	name   string
-	number int64
+	undone undone        // what is still to be destroyed
 }
 
 var _ driver.Driver = (*Driver)(nil)
@@ -98,60 +89,6 @@ func NewDriver(client *secretmanager.Client, parent, prefix string, opts *Option
 // remembered is how many logs a driver remembers at least: as many as a store remembers
 // secrets, if its options do not say.
 const remembered = 10_000
-
-// The bounds of one call, within those of the context.
-const (
-	callTimeout = 10 * time.Second
-	callTries   = 4 // of what may be repeated
-)
-
-// once switches off the client's own retries, which wait two seconds and more before
-// the first of them, and hide what became of a request.
-var once = gax.WithRetry(func() gax.Retryer { return nil })
-
-// call makes one call that may be repeated, and repeats it.
-func call[Req, Resp any](
-	ctx context.Context, d *Driver, op, name string, req Req, f func(context.Context, Req, ...gax.CallOption) (Resp, error),
-) (Resp, *driver.Error) {
-	for try := 0; ; try++ {
-		if e := d.paceWrite(ctx, op, name); e != nil {
-			var nothing Resp
-			return nothing, e
-		}
-		bounded, cancel := context.WithTimeout(ctx, callTimeout)
-		resp, err := f(bounded, req, once)
-		cancel()
-		if err == nil {
-			return resp, nil
-		}
-		e := failed(ctx, op, name, err)
-		quota := errors.Is(e.Kind, driver.ErrQuota)
-		if !quota && (!errors.Is(e.Kind, driver.ErrUnavailable) || try+1 >= callTries) {
-			return resp, e
-		}
-		if err := pause(ctx, try, quota); err != nil {
-			e.Cause = errors.Join(err, e.Cause)
-			return resp, e
-		}
-	}
-}
-
-// paceWrite waits until the project's quota of writes allows one more, if the call is
-// one.
-func (d *Driver) paceWrite(ctx context.Context, op, name string) *driver.Error {
-	switch op {
-	case opCreate, opAdd, opDelete, opDestroy:
-		if err := d.writes.Wait(ctx); err != nil {
-			if ctx.Err() != nil {
-				return &driver.Error{Op: op, Name: name, Kind: ctx.Err()}
-			}
-			// The limiter knows that the deadline is too near, and does not wait for it.
-			return &driver.Error{Op: op, Name: name, Kind: driver.ErrQuota, Cause: context.DeadlineExceeded,
-				Hint: "Options.Pace: so many writes of this store wait that the time does not suffice"}
-		}
-	}
-	return nil
-}
 
 // Get implements driver.Driver. A secret takes one AccessSecretVersion if the caller
 // has its current item, or for a list; two if not.
@@ -200,20 +137,6 @@ func (d *Driver) readAll(ctx context.Context, how driver.Freshness, items []driv
 	return failure
 }
 
-// each calls f with 0 to n-1, some of them at the same time.
-func each(n int, f func(i int)) {
-	var wg sync.WaitGroup
-	free := make(chan struct{}, atOnce)
-	for i := range n {
-		free <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-free }()
-			f(i)
-		})
-	}
-	wg.Wait()
-}
-
 // possible reports whether a Put can have written a value.
 func possible(value []byte) bool { return len(value) > 0 && value[0] == '{' && utf8.Valid(value) }
 
@@ -229,7 +152,12 @@ func (d *Driver) Put(ctx context.Context, name string, value []byte, prev driver
 	case ctx.Err() != nil:
 		return "", failed(ctx, opAdd, name, ctx.Err())
 	}
-	if err := d.mayDestroy(ctx); err != nil {
+	release, err := d.logs.take(ctx, name)
+	if err != nil {
+		return "", failed(ctx, opAdd, name, err)
+	}
+	defer release()
+	if err := d.mayDestroy(ctx, name); err != nil {
 		return "", err
 	}
 	w := &write{d: d, name: name, value: value, tag: tagOf(value)}
@@ -312,33 +240,8 @@ func (d *Driver) listPage(ctx context.Context, req *secretmanagerpb.ListSecretsR
 	})
 }
 
-// inTime returns what f returns, or the context's error as soon as it ends: the generated
-// REST client sends its lists without the context.
-func inTime[T any](ctx context.Context, f func() (T, error)) (out T, err error) {
-	if ctx.Err() != nil {
-		return out, ctx.Err()
-	}
-	type result struct {
-		out T
-		err error
-	}
-	done := make(chan result, 1)
-	go func() {
-		out, err := f()
-		done <- result{out, err}
-	}()
-	select {
-	case r := <-done:
-		return r.out, r.err
-	case <-ctx.Done():
-		return out, ctx.Err()
-	}
-}
-
 // Limits implements driver.Driver. The number of versions that were seen takes a part
 // of the payload.
 func (d *Driver) Limits() driver.Limits {
 	return driver.Limits{Value: maxPayload - maxSeen}
 }
-
-func decimal(n int64) string { return strconv.FormatInt(n, 10) }

@@ -80,6 +80,7 @@ const (
 	invalidHint     = "check the parent, Options and the client's endpoint: a regional parent needs its location's"
 	parentHint      = "there is no such project or location, or the client's endpoint is not its location's"
 	stateHint       = "a KMS key that is disabled or may not be used, or a policy of the organization"
+	paceHint        = "Options.Pace: so many writes of this store wait that the time does not suffice"
 	quotaHint       = "the quotas of the project or of one secret; Options.Pace keeps one store under them"
 )
 

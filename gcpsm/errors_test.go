@@ -163,14 +163,13 @@ func TestErrorCodes(t *testing.T) {
 			}
 			t.Run(code.String()+" of "+method, func(t *testing.T) {
 				t.Parallel()
-				testErrorCode(t, code, method, v)
+				bubble(t, func(t *testing.T, s *service) { testErrorCode(t, s, code, method, v) })
 			})
 		}
 	}
 }
 
-func testErrorCode(t *testing.T, code codes.Code, method string, v verdict) {
-	s := start(t)
+func testErrorCode(t *testing.T, s *service, code codes.Code, method string, v verdict) {
 	d := s.driver(t, unpaced())
 	value := first(t)
 	rev := put(t, d, "a", value, driver.Absent)

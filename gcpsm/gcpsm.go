@@ -165,7 +165,7 @@ func (p Pace) writes() *rate.Limiter {
 	case n == 0:
 		n = projectWrites
 	}
-	atOnce := max(min(writesAtOnce, n/2), 1)
+	atOnce := max(min(writesAtOnce, n/2), 2) // a save of a known token is two
 	return rate.NewLimiter(rate.Limit(float64(max(n-atOnce, 1))/60), atOnce)
 }
 

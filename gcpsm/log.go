@@ -94,11 +94,15 @@ func slotOf(n int64, p []byte) slot {
 	seen, value, ok := parse(p)
 	switch {
 	case !ok:
-		return slot{state: foreign, hint: "version " + strconv.FormatInt(n, 10) + " was not written by tokenkeep"}
+		return slot{state: foreign, hint: foreignHint(n)}
 	case seen == n-1 || rule.Off(rule.CAS):
 		return slot{state: valid, value: value, tag: tagOf(value)}
 	}
 	return slot{state: void, tag: tagOf(value)}
+}
+
+func foreignHint(n int64) string {
+	return "version " + strconv.FormatInt(n, 10) + " was not written by tokenkeep"
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -114,7 +118,9 @@ type reading struct {
 	d     *Driver
 	name  string
 	slots map[int64]slot
-	asked bool // what `latest` is
+	// latest is what the service called so, when it was asked; 0 if there was none.
+	latest int64
+	asked  bool
 }
 
 func (d *Driver) reading(name string) *reading {
@@ -134,29 +140,31 @@ func (r *reading) slot(ctx context.Context, n int64) (slot, error) {
 	return s, nil
 }
 
-// latest returns the number that `latest` stands for, which is not more than a hint: 0
-// if it stands for none.
-func (r *reading) latest(ctx context.Context) (int64, error) {
-	r.asked = true
+// ask asks what `latest` is, which is not more than a hint. It stays 0 if there is none.
+func (r *reading) ask(ctx context.Context) error {
 	n, s, err := r.access(ctx, "latest", 0)
+	r.asked = true
 	switch {
 	case err != nil:
-		return 0, err
+		return err
 	case s.state == shut && n == 0:
 		// It is a version that cannot be read, and the answer did not say which.
-		out, e := call(ctx, r.d, opGetVersion, r.name, &secretmanagerpb.GetSecretVersionRequest{Name: r.d.version(r.name, "latest")},
-			r.d.client.GetSecretVersion)
-		if e != nil {
-			if errors.Is(e.Kind, errNone) {
-				return 0, nil
-			}
-			return 0, e
+		out, e := r.d.versionOf(ctx, r.name, "latest")
+		if e != nil && !errors.Is(e.Kind, errNone) {
+			return e
 		}
-		return numberOf(out.GetName()), nil
+		n = numberOf(out.GetName())
 	case s.state != none:
 		r.slots[n] = s
 	}
-	return n, nil
+	r.latest = n
+	return nil
+}
+
+// versionOf reads what the service says of a version, but for its value.
+func (d *Driver) versionOf(ctx context.Context, name, version string) (*secretmanagerpb.SecretVersion, *driver.Error) {
+	req := &secretmanagerpb.GetSecretVersionRequest{Name: d.version(name, version)}
+	return call(ctx, d, opGetVersion, name, req, d.client.GetSecretVersion)
 }
 
 // access reads one version; n is its number if that is known. A payload that does not
@@ -212,11 +220,10 @@ func (r *reading) newest(ctx context.Context, low int64) (int64, error) {
 	for i := 0; ; i++ {
 		switch {
 		case i == 2 && !r.asked:
-			n, err := r.latest(ctx)
-			if err != nil {
+			if err := r.ask(ctx); err != nil {
 				return 0, err
 			}
-			low = max(low, n)
+			low = max(low, r.latest)
 		case i >= 2:
 			step *= 2
 		}
@@ -252,13 +259,18 @@ var errAnew = errors.New("the log began anew")
 // those that were read does not exist. Only for a list, `latest` will do.
 func (d *Driver) read(ctx context.Context, how driver.Freshness, have driver.Item) (driver.Item, error) {
 	r := d.reading(have.Name)
-	known, held := d.logs.recall(have)
-	held = held && how != driver.Fresh
+	known, lately := d.logs.recall(have)
+	held := lately && how != driver.Fresh && have.Value != nil && have.Revision == known.revision()
 	for {
+		if !held && (how != driver.Any || !lately) {
+			if err := r.ask(ctx); err != nil {
+				return driver.Item{}, err
+			}
+		}
 		l, s, err := r.find(ctx, how, known, held)
 		if errors.Is(err, errAnew) {
 			d.logs.forget(have.Name)
-			known, held, r.slots = log{}, false, make(map[int64]slot)
+			known, held, lately, r.slots = log{}, false, false, make(map[int64]slot)
 			continue
 		}
 		item := driver.Item{Name: have.Name}
@@ -267,7 +279,7 @@ func (d *Driver) read(ctx context.Context, how driver.Freshness, have driver.Ite
 			return item, err
 		case (s.state == foreign || s.state == shut) && known.top > 0:
 			// In a log that began anew, what is known of the old one hides the head.
-			known, held = log{}, false
+			known, held, lately = log{}, false, false
 			continue
 		case s.state == foreign, s.state == shut:
 			item.Err = &driver.Error{Op: opAccess, Name: have.Name, Kind: driver.ErrCorrupt, Hint: s.hint}
@@ -289,43 +301,40 @@ func (d *Driver) read(ctx context.Context, how driver.Freshness, have driver.Ite
 // value of the known head. Instead of a head it may return a slot that stands in the
 // way: nobody can tell whether it is the head.
 func (r *reading) find(ctx context.Context, how driver.Freshness, known log, held bool) (log, slot, error) {
-	top := known.top
-	if top == 0 || how != driver.Any && !held {
-		n, err := r.latest(ctx)
-		if err != nil {
-			return log{}, slot{}, err
-		}
-		if s := r.slots[n]; how == driver.Lax && s.state == valid && n >= known.head {
-			return log{head: n, tag: s.tag, top: n}, s, nil
-		}
-		top = max(top, n)
+	if s := r.slots[r.latest]; how == driver.Lax && !held && s.state == valid && r.latest >= known.head {
+		return log{head: r.latest, tag: s.tag, top: r.latest}, s, nil
 	}
+	top := max(known.top, r.latest)
 	for {
-		top, err := r.newest(ctx, top)
-		if err != nil {
+		var err error
+		if top, err = r.newest(ctx, top); err != nil {
 			return log{}, slot{}, err
 		}
 		l, s, err := r.head(ctx, known, top, held)
 		if err != nil || s.state != foreign && s.state != shut {
 			return l, s, err
 		}
-		// Versions below a newer head are destroyed while this walks down to them: below one
-		// that was added since, or that came to a number that was given out before.
-		newer, err := r.newest(ctx, top)
-		if err == nil && newer == top {
-			newer, err = r.filled(ctx, top)
-		}
-		if err != nil || newer == 0 {
+		higher, err := r.passed(ctx, top)
+		if err != nil || higher == 0 {
 			return l, s, err
 		}
+		top = max(top, higher)
 	}
 }
 
-// filled returns a number below top that did not exist when it was asked for and does
-// now, or 0.
-func (r *reading) filled(ctx context.Context, top int64) (int64, error) {
-	for n := top - 1; n > 0; n-- {
-		if s, asked := r.slots[n]; !asked || s.state != none {
+// passed looks for a number that this reading has passed, while it found a version that
+// nobody can read: a newer head whose writer has destroyed what is below it. It may have
+// been added since, or have come to a number that was given out before, or stand above
+// numbers that are burnt.
+func (r *reading) passed(ctx context.Context, top int64) (int64, error) {
+	numbers := []int64{}
+	for n := top + holes; n > 0; n-- {
+		if _, asked := r.slots[n]; n > top || asked {
+			numbers = append(numbers, n)
+		}
+	}
+	for _, n := range numbers {
+		if r.slots[n].state != none {
 			continue
 		}
 		if s, err := r.slot(ctx, n); err != nil || s.state != none {
@@ -334,6 +343,9 @@ func (r *reading) filled(ctx context.Context, top int64) (int64, error) {
 	}
 	return 0, nil
 }
+
+// holes is how many burnt numbers in a row a reading looks beyond.
+const holes = 8
 
 // head walks down from the newest version to the highest valid one.
 func (r *reading) head(ctx context.Context, known log, top int64, held bool) (log, slot, error) {

@@ -2,6 +2,7 @@ package gcpsm
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -22,9 +23,16 @@ type log struct {
 	top  int64
 }
 
-// logs remembers so many secrets, the least used forgotten first. Numbers only rise,
-// so that what is remembered can be old, and not wrong, as long as the secret is not
-// deleted; every Put finds out.
+func (l log) revision() driver.Revision {
+	if l.head == 0 {
+		return driver.Absent
+	}
+	return revisionOf(l.head, l.tag)
+}
+
+// logs remembers so many secrets, the least used forgotten first. Numbers only rise, so
+// that what is remembered is old, and not wrong, unless a secret is deleted: then it is
+// read again after some minutes at the latest.
 type logs struct {
 	mu    sync.Mutex
 	known *simplelru.LRU[string, *memo]
@@ -37,9 +45,11 @@ type memo struct {
 	// read is when the head was read or written, and not taken to stand because the
 	// number above it does not exist.
 	read time.Time
-	// gap is a number that did not exist when a higher one did, since then.
-	gap   int64
+	// above is a number that existed at a time, since, when some below it did not.
+	above int64
 	since time.Time
+	// turn holds a value while a Put is at work.
+	turn chan struct{}
 	// sent are the times of the last adds, the oldest first.
 	sent []time.Time
 	// lost counts the adds that came too late since one came in time.
@@ -55,26 +65,38 @@ func newLogs(size, adds int, per time.Duration) (*logs, error) {
 func (l *logs) memo(name string) *memo {
 	m, ok := l.known.Get(name)
 	if !ok {
-		m = &memo{}
+		m = &memo{turn: make(chan struct{}, 1)}
 		l.known.Add(name, m)
 	}
 	return m
 }
 
-// recall returns what is known of the log of an item that the caller has, and whether
-// the item is the head that is known.
-func (l *logs) recall(have driver.Item) (known log, held bool) {
+// recall returns what is known of the log of an item that the caller has, and whether its
+// head was read lately.
+func (l *logs) recall(have driver.Item) (known log, lately bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var read time.Time
 	if m, ok := l.known.Get(have.Name); ok {
-		known, read = m.log, m.read
+		known, lately = m.log, age(m.read) < readAge
 	}
-	n, tag := parseRevision(have.Revision)
-	if n > known.head {
-		known, read = log{head: n, tag: tag, top: n}, time.Time{} // nobody knows when
+	if n, tag := parseRevision(have.Revision); n > known.head {
+		return log{head: n, tag: tag, top: n}, false // nobody knows when
 	}
-	return known, n > 0 && n == known.head && tag == known.tag && have.Value != nil && age(read) < readAge
+	return known, lately && known.head > 0
+}
+
+// take waits until no other Put of this driver is at work on a secret. Of several that
+// build on the same version one can win: the others see that, and spend no add on it.
+func (l *logs) take(ctx context.Context, name string) (release func(), err error) {
+	l.mu.Lock()
+	turn := l.memo(name).turn
+	l.mu.Unlock()
+	select {
+	case turn <- struct{}{}:
+		return func() { <-turn }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // readAge is for how long a head need not be read again to be the answer. A secret that
@@ -111,17 +133,17 @@ func (l *logs) forget(name string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if m, ok := l.known.Get(name); ok {
-		m.log, m.gap = log{}, 0
+		m.log, m.above = log{}, 0
 	}
 }
 
-// gapAge returns how long it is known that a number is missing.
-func (l *logs) gapAge(name string, n int64) time.Duration {
+// gapAge returns for how long it is known that a number is missing below one that exists.
+func (l *logs) gapAge(name string, n, exists int64) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	m := l.memo(name)
-	if m.gap != n {
-		m.gap, m.since = n, time.Now()
+	if n >= m.above {
+		m.above, m.since = exists, time.Now()
 	}
 	return time.Since(m.since)
 }
@@ -146,18 +168,24 @@ const (
 
 // pace waits until a secret may be written: until the service's quota allows one more
 // add and, after a lost race, for a random time that grows with each, so that the
-// crowd thins out. It reports whether it waited: others may have written meanwhile.
+// crowd thins out. It reports whether it waited: others may have written meanwhile. If the
+// context would end before, it does not wait.
 func (l *logs) pace(ctx context.Context, name string) (waited bool, err error) {
-	wait := l.reserve(name, time.Now())
+	wait := l.wait(name, time.Now())
 	if wait <= 0 {
 		return false, ctx.Err()
+	}
+	if end, ok := ctx.Deadline(); ok && time.Until(end) < wait {
+		return false, errNoTime
 	}
 	return true, sleep(ctx, wait)
 }
 
-// reserve notes an add and returns how long it has to wait: no window of time holds
-// more of them than the quota.
-func (l *logs) reserve(name string, now time.Time) time.Duration {
+var errNoTime = fmt.Errorf("so many writes wait that the time does not suffice: %w", context.DeadlineExceeded)
+
+// wait returns how long an add has to wait: no window of time holds more of them than
+// the quota.
+func (l *logs) wait(name string, now time.Time) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	m := l.memo(name)
@@ -169,19 +197,21 @@ func (l *logs) reserve(name string, now time.Time) time.Duration {
 		}
 		at = at.Add(rand.N(unit << m.lost)) //nolint:gosec // nobody gains from guessing a wait
 	}
-	if l.adds > 0 {
-		if len(m.sent) == l.adds {
-			if free := m.sent[0].Add(l.per); free.After(at) {
-				at = free.Add(rand.N(l.per / 10)) //nolint:gosec // as above
-			}
-			m.sent = append(m.sent[:0], m.sent[1:]...)
+	if l.adds > 0 && len(m.sent) == l.adds {
+		if free := m.sent[0].Add(l.per); free.After(at) {
+			at = free.Add(rand.N(l.per / 10)) //nolint:gosec // as above
 		}
-		if n := len(m.sent); n > 0 && m.sent[n-1].After(at) {
-			at = m.sent[n-1]
-		}
-		m.sent = append(m.sent, at)
 	}
 	return at.Sub(now)
+}
+
+// sent notes an add.
+func (l *logs) sent(name string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if m := l.memo(name); l.adds > 0 {
+		m.sent = append(m.sent[max(0, len(m.sent)+1-l.adds):], time.Now())
+	}
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

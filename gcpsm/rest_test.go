@@ -375,11 +375,14 @@ func TestNobodyAnswersByHTTP(t *testing.T) {
 	server.Close()
 	d := driverOn(t, restClient(t, server))
 	for _, method := range []string{"AccessSecretVersion", "CreateSecret", "ListSecrets"} {
-		err := calls(t, d, nil, "")[method](t.Context())
-		const want = ": service unavailable (no answer: are the client's endpoint and credentials right?)"
-		if !errors.Is(err, driver.ErrUnavailable) || !strings.HasSuffix(err.Error(), want) {
-			t.Errorf("%s: error %v, want %q", method, err, want)
-		}
+		t.Run(method, func(t *testing.T) {
+			t.Parallel()
+			err := calls(t, d, nil, "")[method](t.Context())
+			const want = ": service unavailable (no answer: are the client's endpoint and credentials right?)"
+			if !errors.Is(err, driver.ErrUnavailable) || !strings.HasSuffix(err.Error(), want) {
+				t.Errorf("error %v, want %q", err, want)
+			}
+		})
 	}
 }
 

@@ -3,7 +3,8 @@ package gcpsm
 import (
 	"context"
 	"errors"
-	"fmt"
+	"net"
+	"strconv"
 	"time"
 
 	secretmanagerpb "cloud.google.com/go/secretmanager/apiv1/secretmanagerpb"
@@ -33,6 +34,8 @@ type write struct {
 	// unanswered: it is unsure because one was not answered at all. If each was answered
 	// with another number, it takes a service that applies a request twice.
 	unanswered bool
+	// exists is a number above top that is known to exist, if there is one.
+	exists int64
 }
 
 // base finds the log whose head is prev. It returns a revision instead if the value
@@ -46,8 +49,13 @@ func (w *write) base(ctx context.Context, prev driver.Revision) (driver.Revision
 	if number == 0 && prev != driver.Absent {
 		return "", w.conflict(errors.New("the revision is none of this driver"))
 	}
-	if w.log, _ = w.d.logs.recall(driver.Item{Name: w.name}); is(w.log) {
+	var lately bool
+	w.log, lately = w.d.logs.recall(driver.Item{Name: w.name})
+	switch {
+	case is(w.log) && (lately || number == 0):
 		return "", nil
+	case lately && w.log.head > number && w.log.tag != w.tag:
+		return "", w.conflict(nil) // this driver has just seen what replaced it
 	}
 	item, err := w.d.read(ctx, driver.Any, driver.Item{Name: w.name, Revision: prev})
 	if err == nil {
@@ -74,7 +82,8 @@ func (w *write) base(ctx context.Context, prev driver.Revision) (driver.Revision
 // and then the same payload is sent again. However often it is sent, and however late a
 // request arrives: at any other number it is void.
 func (w *write) settle(ctx context.Context) (driver.Revision, error) {
-	var last *driver.Error
+	began := time.Now()
+	var last *driver.Error // of the step that was taken last
 	for try := 0; ; try++ {
 		if try > 0 {
 			if err := pause(ctx, try-1, errors.Is(last.Kind, driver.ErrQuota)); err != nil {
@@ -85,9 +94,23 @@ func (w *write) settle(ctx context.Context) (driver.Revision, error) {
 		if err != nil {
 			return "", w.gaveUp(err, last)
 		}
-		if waited || try > 0 {
+		existed := false
+		if w.log.top == 0 && !w.created {
+			var e *driver.Error
+			if existed, e = w.create(ctx); e != nil {
+				return "", e
+			}
+		}
+		if waited || existed || try > 0 {
 			// Others may have come in the meantime. To look costs less than an add in vain.
-			if v, n := w.look(ctx, w.log.top); v != open {
+			v, n, e := w.look(ctx)
+			switch {
+			case v == blind && w.final(e, try, began):
+				return "", e
+			case v == blind:
+				last = e
+				continue
+			case v != open:
 				return w.end(ctx, v, n)
 			}
 		}
@@ -102,44 +125,59 @@ func (w *write) settle(ctx context.Context) (driver.Revision, error) {
 		case e == nil:
 			// It came too late for its number, or an earlier request of it was in time, or the
 			// service applied it twice and says what became of the second time.
-			w.unsure = true
+			w.unsure, w.exists = true, n
 			e = &driver.Error{Op: opAdd, Name: w.name, Kind: driver.ErrUnavailable}
-		case errors.Is(e.Kind, driver.ErrQuota):
+		case errors.Is(e.Kind, driver.ErrQuota) && !errors.Is(e, errNoTime):
 			// Others write it too, most of the time. What they wrote is looked at after a wait:
 			// who looked now would be back at once.
 			w.d.logs.done(w.name, true)
 			last = e
 			continue
-		case !w.unsure && final(e, try):
+		case w.final(e, try, began):
 			return "", e
 		}
 		last = e
-		if v, n := w.look(ctx, n); v != open {
+		if v, n, _ := w.look(ctx); v != open && v != blind {
 			return w.end(ctx, v, n)
 		}
 	}
 }
 
-// final reports whether a refusal is the outcome of a write of which no request can have
-// been applied.
-func final(e *driver.Error, try int) bool {
-	return !errors.Is(e.Kind, driver.ErrUnavailable) || try+1 >= callTries
+// final reports whether a refusal is the outcome: no request of the write can have been
+// applied, and to try again is of no use.
+func (w *write) final(e *driver.Error, try int, began time.Time) bool {
+	switch {
+	case w.unsure, errors.Is(e.Kind, errNotYet), errors.Is(e.Kind, driver.ErrQuota) && !errors.Is(e, errNoTime):
+		return false
+	case errors.Is(e.Kind, driver.ErrUnavailable):
+		return enough(try, began) || errors.Is(e, errNoTime)
+	}
+	return true
 }
 
-// send creates the secret if there is none, and adds the version. It returns the number
-// that the version got.
-func (w *write) send(ctx context.Context) (int64, *driver.Error) {
+// create creates the secret. It reports whether there is one already.
+func (w *write) create(ctx context.Context) (existed bool, e *driver.Error) {
 	d := w.d
-	if w.log.top == 0 && !w.created {
-		req := &secretmanagerpb.CreateSecretRequest{Parent: d.parent, SecretId: d.id(w.name), Secret: d.secretOf}
-		if _, e := call(ctx, d, opCreate, w.name, req, d.client.CreateSecret); e != nil && !errors.Is(e.Kind, errExists) {
-			return 0, e
-		}
+	req := &secretmanagerpb.CreateSecretRequest{Parent: d.parent, SecretId: d.id(w.name), Secret: d.secretOf}
+	_, e = call(ctx, d, opCreate, w.name, req, d.client.CreateSecret)
+	existed = e != nil && errors.Is(e.Kind, errExists)
+	if e == nil || existed {
 		w.created = true
+		return existed, nil
 	}
-	if e := d.paceWrite(ctx, opAdd, w.name); e != nil {
+	return false, e
+}
+
+// send adds the version. It returns the number that the version got.
+func (w *write) send(ctx context.Context) (int64, *driver.Error) {
+	d, writes := w.d, 1
+	if w.log.head > 0 {
+		writes = 2 // to destroy what it replaces is one too
+	}
+	if e := d.paceWrite(ctx, opAdd, w.name, writes); e != nil {
 		return 0, e
 	}
+	d.logs.sent(w.name)
 	bounded, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	var to peer.Peer
@@ -159,20 +197,28 @@ func (w *write) send(ctx context.Context) (int64, *driver.Error) {
 	case tellsNothing(err) && sent(err, &to):
 		w.unsure, w.unanswered = true, true
 	case errors.Is(e.Kind, errNone) && w.log.top == 0:
-		// The secret was just created, and not everybody knows yet.
 		w.created = false
-		e.Kind = driver.ErrUnavailable
+		e.Kind = errNotYet
 	case errors.Is(e.Kind, errNone):
 		e.Kind = driver.ErrConflict // what was to be replaced is not there
 	}
 	return 0, e
 }
 
-var errNoNumber = errors.New("the answer names no version")
+var (
+	errNoNumber = errors.New("the answer names no version")
+	// errNotYet: the secret was just created, and not everybody knows.
+	errNotYet = errors.New("the secret is not known everywhere yet")
+)
 
 // sent reports whether a request that failed can have left: gRPC notes the peer of one
 // that found a connection.
 func sent(err error, to *peer.Peer) bool {
+	var dial *net.OpError
+	var name *net.DNSError
+	if errors.As(err, &dial) && dial.Op == "dial" || errors.As(err, &name) {
+		return false
+	}
 	var rest *googleapi.Error
 	_, _, answered := answerOf(err)
 	return !answered || errors.As(err, &rest) || to.Addr != nil
@@ -182,37 +228,43 @@ func sent(err error, to *peer.Peer) bool {
 type verdict int
 
 const (
-	open   verdict = iota // not known yet
+	open   verdict = iota // it is not there, and nothing else is
+	blind                 // it cannot be seen now
 	won                   // it has its number
 	lost                  // another one has, and this one never will
+	hidden                // what is there was not written by this package
 	untold                // nothing tells any more
 )
 
 // look reads the numbers above those that the write has seen, and says what became of
-// it; exists is a number that is known to exist. If nothing is decided, the write goes on
-// from the newest number: the head is still what it was.
-func (w *write) look(ctx context.Context, exists int64) (verdict, int64) {
+// it. If nothing is decided, the write goes on from the newest number: the head is still
+// what it was.
+func (w *write) look(ctx context.Context) (verdict, int64, *driver.Error) {
 	r := w.d.reading(w.name)
 	for n := w.log.top + 1; ; n++ {
 		s, err := r.slot(ctx, n)
-		if err == nil && s.state == none && n < exists {
+		if err == nil && s.state == none && n < w.exists {
 			s, err = w.gap(ctx, r, n)
 		}
+		taken := n == w.log.top+1 && s.state != none && s.tag != w.tag
 		switch {
-		case err != nil: // no matter why: only an answer decides
-			return open, 0
-		case s.state == none && n > exists:
-			if w.log.top < n-1 {
-				w.log.top, w.unsure, w.unanswered = n-1, false, false // its place is taken
-			}
-			return open, 0
+		case err != nil: // only an answer decides
+			return blind, 0, w.unseen(ctx, err)
+		case s.state == none && n > w.exists:
+			w.log.top = n - 1
+			return open, 0, nil
 		case s.state == valid && s.tag == w.tag && !rule.Off(rule.WriteID):
-			return won, n
+			return won, n, nil
 		case s.state == valid:
 			w.d.logs.learn(w.name, log{head: n, tag: s.tag, top: n}, true)
-			return lost, n
+			return lost, n, nil
+		case s.state == foreign:
+			return hidden, n, nil
 		case s.state == shut:
-			return w.superseded(ctx, n), n
+			v, e := w.superseded(ctx, n)
+			return v, n, e
+		case taken:
+			w.unsure, w.unanswered = false, false // its place is, for ever
 		}
 	}
 }
@@ -221,36 +273,65 @@ func (w *write) look(ctx context.Context, exists int64) (verdict, int64) {
 // a request that is still being worked off, and what comes there may be valid. Nothing
 // comes there if the number is burnt, as far as anyone can know.
 func (w *write) gap(ctx context.Context, r *reading, n int64) (slot, error) {
-	for try := 0; ; try++ {
-		if rule.Off(rule.Gap) || w.d.logs.gapAge(w.name, n) >= gapWait {
-			return slot{}, nil
+	for try := 0; !rule.Off(rule.Gap); try++ {
+		// The age counts only if the number is still missing when it is read after that.
+		age := w.d.logs.gapAge(w.name, n, w.exists)
+		if age < gapWait && try == 0 {
+			age = max(age, w.sinceCreated(ctx)-gapDrift)
+		}
+		s, err := r.slot(ctx, n)
+		if err == nil && (s.state != none || age >= gapWait) {
+			return s, nil
 		}
 		if err := pause(ctx, try, false); err != nil {
 			return slot{}, err
 		}
-		if s, err := r.slot(ctx, n); err == nil && s.state != none {
-			return s, nil
-		}
 	}
+	return slot{}, nil
 }
 
-// gapWait is how long a gap is waited for: as long as the generated client lets a
-// request take, and longer than the service takes for one.
-const gapWait = time.Minute
+// sinceCreated returns how long ago the service made the version that is known to exist,
+// by this machine's clock: for processes that do not live as long as a gap is waited for.
+func (w *write) sinceCreated(ctx context.Context) time.Duration {
+	v, e := w.d.versionOf(ctx, w.name, strconv.FormatInt(w.exists, 10))
+	if e != nil || v.GetCreateTime() == nil {
+		return 0
+	}
+	return time.Since(v.GetCreateTime().AsTime())
+}
+
+const (
+	// gapWait is how long a gap is waited for: as long as the generated client lets a
+	// request take, and longer than the service takes for one.
+	gapWait = time.Minute
+	// gapDrift is by how much the clocks of a machine and of the service may differ.
+	gapDrift = 10 * time.Minute
+)
 
 // superseded decides a write whose place is destroyed: somebody has won at a higher
 // number since. What stands there names the writes before it.
-func (w *write) superseded(ctx context.Context, n int64) verdict {
+func (w *write) superseded(ctx context.Context, n int64) (verdict, *driver.Error) {
 	item, err := w.d.read(ctx, driver.Any, driver.Item{Name: w.name})
-	switch {
-	case err != nil, item.Err != nil && w.unanswered:
-		return open
-	case n == w.log.top+1 && codec.Includes(item.Value, w.value) && !rule.Off(rule.WriteID):
-		return won // also if no answer was lost: a request can arrive twice
-	case w.unanswered && !codec.Excludes(item.Value, w.value):
-		return untold
+	if err == nil && w.unanswered {
+		err = item.Err
 	}
-	return lost
+	switch {
+	case err != nil:
+		return blind, w.unseen(ctx, err)
+	case n == w.log.top+1 && codec.Includes(item.Value, w.value) && !rule.Off(rule.WriteID):
+		return won, nil // also if no answer was lost: a request can arrive twice
+	case w.unanswered && !codec.Excludes(item.Value, w.value):
+		return untold, nil
+	}
+	return lost, nil
+}
+
+// unseen is the error of a look that showed nothing.
+func (w *write) unseen(ctx context.Context, err error) *driver.Error {
+	if e, ok := errors.AsType[*driver.Error](err); ok {
+		return e
+	}
+	return failed(ctx, opAccess, w.name, err)
 }
 
 // end returns what a verdict means. N is the number that won.
@@ -258,6 +339,8 @@ func (w *write) end(ctx context.Context, v verdict, n int64) (driver.Revision, e
 	switch v {
 	case won:
 		return w.won(ctx, n)
+	case hidden:
+		return "", &driver.Error{Op: opAdd, Name: w.name, Kind: driver.ErrCorrupt, Hint: foreignHint(n)}
 	case untold:
 		return "", &driver.Error{Op: opAdd, Name: w.name, Kind: driver.ErrOutcomeUnknown,
 			Hint: "so many others have written since that nothing tells any more"}
@@ -281,87 +364,23 @@ func (w *write) conflict(cause error) error {
 	return &driver.Error{Op: opAdd, Name: w.name, Kind: driver.ErrConflict, Cause: cause}
 }
 
-// gaveUp is the error of a write that ran out of time.
+// gaveUp is the error of a write that ran out of time, or would.
 func (w *write) gaveUp(why error, last *driver.Error) error {
 	e := &driver.Error{Op: opAdd, Name: w.name, Kind: why, Hint: "it was given up: " + why.Error()}
-	if last != nil {
+	switch {
+	case last != nil:
 		e.Op, e.Code, e.Kind, e.Cause = last.Op, last.Code, last.Kind, errors.Join(why, last.Cause)
 		if last.Hint != "" {
 			e.Hint += "; " + last.Hint
 		}
+		if errors.Is(e.Kind, errNotYet) {
+			e.Kind = driver.ErrUnavailable
+		}
+	case errors.Is(why, errNoTime):
+		e.Kind, e.Cause, e.Hint = driver.ErrQuota, why, paceHint
 	}
 	if w.unsure {
 		e.Kind, e.Cause = driver.ErrOutcomeUnknown, errors.Join(why, e.Cause)
 	}
 	return e
-}
-
-// destroy destroys the versions of a secret from one number to below another: what a
-// write that won at that number has replaced, and what came too late before it. Only a
-// winner does that, and only below its own number, so that whoever finds a version
-// destroyed knows that there is a valid one above it; nobody destroys the newest.
-//
-// It is not left to the background: a process may be frozen or gone as soon as a save
-// returns, and what it leaves is charged for every month and holds the tokens of before.
-// The write stands whatever becomes of it: what is left is destroyed by a later one.
-func (d *Driver) destroy(ctx context.Context, name string, from, to int64) {
-	ctx, cancel := context.WithTimeout(ctx, destroyTimeout)
-	defer cancel()
-	numbers := make([]int64, 0, 1)
-	for n := from; n < to; n++ {
-		numbers = append(numbers, n)
-	}
-	if to/sweepEvery > from/sweepEvery {
-		numbers = d.leftovers(ctx, name, from, numbers)
-	}
-	each(len(numbers), func(i int) {
-		if e := d.destroyOne(ctx, version{name, numbers[i]}); e != nil && errors.Is(e.Kind, driver.ErrPermission) {
-			d.undestroyed.Store(&version{name, numbers[i]})
-		}
-	})
-}
-
-const (
-	destroyTimeout = 5 * time.Second
-	// sweepEvery is how often the versions are listed, for those that a process left when
-	// it died between a write and what it had to destroy.
-	sweepEvery = 16
-)
-
-func (d *Driver) destroyOne(ctx context.Context, v version) *driver.Error {
-	req := &secretmanagerpb.DestroySecretVersionRequest{Name: d.version(v.name, decimal(v.number))}
-	_, e := call(ctx, d, opDestroy, v.name, req, d.client.DestroySecretVersion)
-	return e
-}
-
-// leftovers appends the active versions below a number.
-func (d *Driver) leftovers(ctx context.Context, name string, below int64, numbers []int64) []int64 {
-	req := &secretmanagerpb.ListSecretVersionsRequest{Parent: d.secret(name), PageSize: pageSize, Filter: "state:ENABLED OR state:DISABLED"}
-	found, _ := inTime(ctx, func() (found []int64, err error) {
-		for v, err := range d.client.ListSecretVersions(ctx, req, once).All() {
-			if err != nil {
-				return found, err // the right to list is not needed for anything else
-			}
-			if n := numberOf(v.GetName()); n > 0 && n < below && v.GetScheduledDestroyTime() == nil {
-				found = append(found, n)
-			}
-		}
-		return found, nil
-	})
-	return append(numbers, found...)
-}
-
-// mayDestroy makes sure that a right to destroy that was missing is there now: a store
-// that keeps every rotated token, and pays for it, says so before it writes again.
-func (d *Driver) mayDestroy(ctx context.Context) error {
-	v := d.undestroyed.Load()
-	if v == nil {
-		return nil
-	}
-	if e := d.destroyOne(ctx, *v); e != nil && errors.Is(e.Kind, driver.ErrPermission) {
-		e.Hint = fmt.Sprintf("secretmanager.versions.destroy is needed, or version %d stays and is charged: %s", v.number, permissionHint)
-		return e
-	}
-	d.undestroyed.CompareAndSwap(v, nil)
-	return nil
 }

@@ -159,26 +159,25 @@ func settlements() []settlement {
 			calls: "AGGAGGAGGAGGAGGAD",
 		},
 
-		// While reads fail, the write is sent again, and stands twice in the log.
+		// While reads fail, the write is not sent again: it would stand in the log many times.
 		{what: "the answer is lost and then a read", adds: actions{gcpsmtest.LoseAnswer()}, reads: actions{trouble}, calls: "AGGD"},
 		{
 			what: "the answer is lost, and then reads fail for a while", adds: actions{gcpsmtest.LoseAnswer()},
-			reads: actions{trouble, gcpsmtest.LoseAnswer(), gcpsmtest.Hang(), trouble, trouble, trouble, trouble, trouble}, calls: "AGGGGGGGGAGD",
+			reads: actions{trouble, gcpsmtest.LoseAnswer(), gcpsmtest.Hang(), trouble, trouble, trouble, trouble, trouble}, calls: "AGGGGGGGGGD",
 		},
-		{what: "the answer is lost, and then reads are refused", adds: actions{gcpsmtest.LoseAnswer()}, reads: actions{denied, denied}, calls: "AGGAGD"},
+		{what: "the answer is lost, and then reads are refused", adds: actions{gcpsmtest.LoseAnswer()}, reads: actions{denied, denied}, calls: "AGGGD"},
 		{what: "the answer is lost, and then reads run into a quota", adds: actions{gcpsmtest.LoseAnswer()}, reads: actions{gcpsmtest.Throttle()}, calls: "AGGD"},
 		{what: "the answer is lost, and what is read is damaged", adds: actions{gcpsmtest.LoseAnswer()}, reads: actions{gcpsmtest.Corrupt()}, calls: "AGGD"},
 
 		// A refusal of a later request says nothing about the first.
 		{what: "refused after a lost request", adds: actions{gcpsmtest.LoseRequest(), denied}, calls: "AGGAGGAD"},
-		{what: "refused after a lost answer", adds: actions{gcpsmtest.LoseAnswer(), denied}, reads: actions{denied, denied}, calls: "AGGAGD"},
 		{
 			what: "refused as invalid after a lost request", adds: actions{gcpsmtest.LoseRequest(), gcpsmtest.EchoBody(codes.InvalidArgument)},
 			calls: "AGGAGGAD",
 		},
 		{
 			what: "not found after a lost request", adds: actions{gcpsmtest.LoseRequest(), gcpsmtest.EchoBody(codes.NotFound)},
-			calls: "AGGAGGAD", again: "CAGGAGGCA",
+			calls: "AGGAGGAD", again: "CAGGAGCGA",
 		},
 		{what: "out of quota after a lost request", adds: actions{gcpsmtest.LoseRequest(), gcpsmtest.Throttle()}, calls: "AGGAGAD"},
 
@@ -317,8 +316,12 @@ func TestPutOfAProcessThatIsFarBehindIsAConflict(t *testing.T) {
 			if !errors.Is(err, driver.ErrConflict) || errors.Is(err, driver.ErrOutcomeUnknown) {
 				t.Errorf("the write is at %q (%v), want %v", rev, err, driver.ErrConflict)
 			}
-			if n := s.CountCalls()["AddSecretVersion"]; n != 1 {
-				t.Errorf("%d adds, want 1", n)
+			want := 1
+			if prev == driver.Absent {
+				want = 0 // who cannot create the secret looks before it adds
+			}
+			if n := s.CountCalls()["AddSecretVersion"]; n != want {
+				t.Errorf("%d adds, want %d", n, want)
 			}
 			s.stands(t, "a", top.Value, top.Revision)
 		})

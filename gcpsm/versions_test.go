@@ -235,10 +235,9 @@ func TestVersionsThatMayNotBeDestroyedAreToldOf(t *testing.T) {
 			}
 			quiet(t, err)
 		}
-		if _, err := d.Put(t.Context(), "b", first(t), driver.Absent); !errors.Is(err, driver.ErrPermission) {
-			t.Errorf("another secret: error %v, want %v", err, driver.ErrPermission)
+		if _, err := d.Put(t.Context(), "b", first(t), driver.Absent); err != nil {
+			t.Errorf("another secret: %v", err)
 		}
-		s.lacks(t, "b")
 		s.remain(t, 1, 2)
 		s.stands(t, "a", next, rev) // reading works
 

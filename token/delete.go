@@ -69,7 +69,8 @@ func (s *Store) DeleteTokens(ctx context.Context) error {
 		if err != nil && !errors.Is(err, ErrNotFound) {
 			errs = append(errs, fmt.Errorf("tokenkeep: delete tokens: %w", err))
 		}
-		if ctx.Err() != nil {
+		if err := ctx.Err(); err != nil {
+			errs = append(errs, fmt.Errorf("tokenkeep: delete tokens: %w", err)) // there may be more
 			break
 		}
 		if len(buried) == pageSize {
