@@ -26,9 +26,9 @@
 // The client is the caller's, one for gRPC or, made with NewRESTClient, one for HTTP. Its
 // retries and timeouts do not matter: those of the generated client wait two seconds
 // before the first, and cover one method of all. The store bounds each request with ten
-// seconds and repeats it after 50 ms to a second, what reads up to four times, what
-// writes until its outcome is known, and what ran into a quota, after longer waits, for
-// as long as the operation's context lasts.
+// seconds. It repeats what was not answered, after random waits of up to a second: reads
+// for five seconds, writes until their outcome is known. What ran into a quota it repeats
+// after longer waits, for as long as the operation's context lasts.
 //
 // # Versions
 //
@@ -36,7 +36,7 @@
 // active version, which is what Google charges for. Secret Manager has no compare-and-set;
 // the store makes one of the numbers of versions. For that, versions must come from
 // tokenkeep alone: one that is added, disabled or destroyed by hand is [token.ErrCorrupt]
-// if it is the newest.
+// if it is the newest. (A copy of an older version counts for nothing.)
 package gcpsm
 
 import (
@@ -98,8 +98,9 @@ type Replica struct {
 //
 // https://docs.cloud.google.com/secret-manager/quotas
 type Pace struct {
-	// SecretAdds is how many versions one secret gets in a second. Zero: 2 for global
-	// secrets, 80 for regional ones.
+	// SecretAdds is how many versions one secret gets in a second; of numbers that end in
+	// 0, a tenth of it in a tenth of a second. Zero: 2 for global secrets, 80 for regional
+	// ones.
 	SecretAdds int
 	// ProjectWrites is how many requests that write are sent in a minute. A save of a
 	// known token is two of them, that of a new token four as a rule. Zero: 600.

@@ -99,9 +99,9 @@ type Driver interface {
 	// provably was not because prev is not current, and after an answer that
 	// tells neither (a timeout, a broken connection, a 5xx) it sends the same
 	// write again or reads the one place where the write would have to be, until
-	// it knows or the context ends. Only then it returns ErrOutcomeUnknown, which
-	// says that the value was written or may still be written, once, at this
-	// place. Any other error says that it was not written: ErrTooLarge,
+	// it knows, or nothing can tell any more, or the context ends. Only then it
+	// returns ErrOutcomeUnknown, which says that the value was written or may
+	// still be written, once, at this place. Any other error says that it was not written: ErrTooLarge,
 	// ErrQuota, ErrPermission, ErrUnavailable, ErrDeleted, and ErrInvalid for a
 	// name or a value that is none of this contract.
 	//
