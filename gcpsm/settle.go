@@ -277,7 +277,7 @@ func (w *write) gap(ctx context.Context, r *reading, n int64) (slot, error) {
 		// The age counts only if the number is still missing when it is read after that.
 		age := w.d.logs.gapAge(w.name, n, w.exists)
 		if age < gapWait && try == 0 {
-			age = max(age, w.sinceCreated(ctx)-gapDrift)
+			age = max(age, w.sinceCreated(ctx, n)-gapDrift)
 		}
 		s, err := r.slot(ctx, n)
 		if err == nil && (s.state != none || age >= gapWait) {
@@ -290,14 +290,21 @@ func (w *write) gap(ctx context.Context, r *reading, n int64) (slot, error) {
 	return slot{}, nil
 }
 
-// sinceCreated returns how long ago the service made the version that is known to exist,
-// by this machine's clock: for processes that do not live as long as a gap is waited for.
-func (w *write) sinceCreated(ctx context.Context) time.Duration {
-	v, e := w.d.versionOf(ctx, w.name, strconv.FormatInt(w.exists, 10))
-	if e != nil || v.GetCreateTime() == nil {
-		return 0
+// sinceCreated returns for how long a number is missing at least: since the service made
+// the next version above it that can be told, by this machine's clock. It is for processes
+// that do not live as long as a gap is waited for: the versions that they add above it
+// are newer than the gap, and the first of them tells its age.
+func (w *write) sinceCreated(ctx context.Context, n int64) time.Duration {
+	for next := n + 1; next <= min(w.exists, n+holes); next++ {
+		v, e := w.d.versionOf(ctx, w.name, strconv.FormatInt(next, 10))
+		switch {
+		case e == nil && v.GetCreateTime() != nil:
+			return time.Since(v.GetCreateTime().AsTime())
+		case e != nil && !errors.Is(e.Kind, errNone):
+			return 0
+		}
 	}
-	return time.Since(v.GetCreateTime().AsTime())
+	return 0
 }
 
 const (

@@ -84,7 +84,7 @@ func run() error {
 			binaries[c.pkg] = binary
 		}
 	}
-	for _, c := range []check{{"token", simulations + "|Storms"}, {"awssm", "Storms"}} {
+	for _, c := range []check{{"token", simulations + "|Storms"}, {"awssm", "Storms"}, {"gcpsm", "Storms|Explore"}} {
 		start := time.Now()
 		if out, err := test(ctx, binaries[c.pkg], c, ""); err != nil {
 			return fmt.Errorf("the tests of %s fail with every rule on: %w\n%s", c.pkg, err, out)
