@@ -131,7 +131,7 @@ func TestAContextThatEndsBetweenRequests(t *testing.T) {
 					// found there.
 					n = 1
 				}
-				d := driverOn(t, s.answered(t, int32(n), method, cancel)) //nolint:gosec // it is one or two
+				d := driverOn(t, s.answered(t, int32(n), method, cancel))
 				get(t, d, "a")
 				for _, do := range c.do {
 					s.fault(1, do, method)

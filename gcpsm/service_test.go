@@ -139,19 +139,3 @@ func get(t testing.TB, d driver.Driver, name string) driver.Item {
 	}
 	return items[0]
 }
-
-// holds makes sure that a secret holds a value.
-func (s *service) holds(t testing.TB, name string, value []byte) {
-	t.Helper()
-	if got, _, _ := s.Value(secretOf(prefix, name)); got != string(value) {
-		t.Errorf("the secret %s holds another value than was put", name)
-	}
-}
-
-// lacks makes sure that there is no such secret.
-func (s *service) lacks(t testing.TB, name string) {
-	t.Helper()
-	if _, _, ok := s.Value(secretOf(prefix, name)); ok {
-		t.Errorf("there is a secret %s", name)
-	}
-}
