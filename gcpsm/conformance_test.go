@@ -15,23 +15,15 @@ import (
 )
 
 func TestDriver(t *testing.T) {
-	t.Run("reads are current", func(t *testing.T) {
+	t.Run("global secrets", func(t *testing.T) {
 		t.Parallel()
 		conformance(t, parent, unpaced())
 	})
-	t.Run("aliases, lists and metadata are late", func(t *testing.T) {
-		t.Parallel()
-		conformance(t, parent, unpaced(), gcpsmtest.WithLag(5*time.Minute))
-	})
-	t.Run("secrets are regional", func(t *testing.T) {
-		t.Parallel()
-		conformance(t, parent+"/locations/europe-west3", unpaced(), gcpsmtest.WithLocation("europe-west3"))
-	})
-	t.Run("versions that were replaced are disabled for a day", func(t *testing.T) {
+	t.Run("regional secrets whose versions are destroyed a day later, and aliases, lists and metadata that are late", func(t *testing.T) {
 		t.Parallel()
 		opts := unpaced()
 		opts.VersionDestroyTTL = 24 * time.Hour
-		conformance(t, parent, opts)
+		conformance(t, parent+"/locations/europe-west3", opts, gcpsmtest.WithLocation("europe-west3"), gcpsmtest.WithLag(5*time.Minute))
 	})
 }
 

@@ -235,3 +235,18 @@ func TestAContextThatEndsWhileAWriteWaits(t *testing.T) {
 		})
 	}
 }
+
+// The generated REST client lists without the context.
+func TestListsByHTTPEndWithTheirContext(t *testing.T) {
+	s := start(t)
+	d := driverOn(t, s.rest(t))
+	hang := s.fault(1, gcpsmtest.Hang(), "ListSecrets")
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		_ = hang.Await(ctx, 1)
+		cancel()
+	}()
+	if err := calls(t, d, nil, "")["ListSecrets"](ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want %v", err, context.Canceled)
+	}
+}

@@ -67,11 +67,11 @@ func (s *Store) read(ctx context.Context, how driver.Freshness, names ...string)
 				return nil, err
 			}
 		}
-		have := make([]driver.Item, len(todo))
+		have, known := make([]driver.Item, len(todo)), make([]*view, len(todo))
 		for i, at := range todo {
 			have[i].Name = names[at]
-			if known := s.memory.recall(names[at]); known != nil {
-				have[i].Revision, have[i].Value = known.rev, known.raw
+			if known[i] = s.memory.recall(names[at]); known[i] != nil {
+				have[i].Revision, have[i].Value = known[i].rev, known[i].raw
 			}
 		}
 		began := time.Now()
@@ -84,7 +84,7 @@ func (s *Store) read(ctx context.Context, how driver.Freshness, names ...string)
 		}
 		var stale []int
 		for i, at := range todo {
-			v := newView(items[i], began)
+			v := newView(items[i], began, known[i])
 			if s.behind(v) {
 				stale = append(stale, at)
 				continue
@@ -115,7 +115,13 @@ func (s *Store) readOne(ctx context.Context, how driver.Freshness, name string) 
 	return views[0], views[0].err
 }
 
-func newView(item driver.Item, at time.Time) *view {
+// newView decodes what was read, unless it is what was known before.
+func newView(item driver.Item, at time.Time, known *view) *view {
+	if known != nil && item.Err == nil && !known.absent() && item.Revision == known.rev {
+		same := *known
+		same.at = at
+		return &same
+	}
 	v := &view{name: item.Name, rev: item.Revision, at: at, raw: item.Value}
 	if errors.Is(item.Err, driver.ErrDeleted) {
 		v.gone = true
