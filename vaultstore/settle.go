@@ -1,0 +1,245 @@
+package vaultstore
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/tokenkeep/tokenkeep/codec"
+	"github.com/tokenkeep/tokenkeep/internal/rule"
+	"github.com/tokenkeep/tokenkeep/token/driver"
+)
+
+// A write is one Put.
+type write struct {
+	d     *Driver
+	name  string
+	value string
+	base  int64 // the version that it replaces, 0 for none; it makes the next one
+	began time.Time
+	seen  attempts
+	// unread: a mismatch came whose reason nothing has told yet. It may be this write.
+	unread bool
+}
+
+// settle sends a write until it is known what became of it.
+//
+// To send it again is always right: Vault takes it if the current version is still the
+// base, and it makes no other version than the next. But a mismatch proves nothing, since
+// the version that does not match may be this very write: the client, a proxy or a
+// standby may have sent it twice; and a node that is behind may have judged. So the
+// version that the write makes is read then, and tells. Any other refusal is the outcome
+// if no request of the write can have been applied.
+//
+// It ends when the outcome is known, or can no longer be known; if no request was
+// applied, when Vault is in trouble for longer than a caller should wait; and with the
+// context.
+func (w *write) settle(ctx context.Context) (driver.Revision, error) {
+	dark := 0 // how many looks in a row told nothing
+	for try := 0; ; try++ {
+		m, e := w.send(ctx)
+		if e == nil {
+			return w.won(ctx, m)
+		}
+		mismatch := errors.Is(e.Kind, errMismatch)
+		if mismatch && rule.Off(rule.WriteID) {
+			return "", w.conflict(e)
+		}
+		w.unread = w.unread || mismatch
+		if !w.refused() {
+			v, trouble := w.look(ctx)
+			w.unread = w.unread && (v != open || trouble != nil)
+			switch v {
+			case won:
+				return w.won(ctx, nil)
+			case lost:
+				return "", w.conflict(e)
+			case below, untold:
+				if dark++; dark == darkLooks || v == untold && w.inTime() {
+					return "", w.inDoubt(v, e)
+				}
+			case open:
+				dark = 0
+			}
+			if trouble != nil {
+				e, w.seen.late = trouble, true
+			}
+		}
+		// What is left is to send it again, unless that has no use.
+		switch {
+		case ctx.Err() != nil:
+			return "", w.gaveUp(ctx.Err(), e)
+		case !passes(e.Kind) && w.refused():
+			return "", final(e)
+		case time.Since(w.began) > patience && (!passes(e.Kind) || !w.seen.unsure):
+			return "", w.gaveUp(nil, e)
+		}
+		if err := pause(ctx, try, e); err != nil {
+			return "", w.gaveUp(err, e)
+		}
+	}
+}
+
+// refused reports whether all requests of the write were, so that none was applied.
+func (w *write) refused() bool { return !w.seen.unsure && !w.seen.resent && !w.unread }
+
+// inTime reports whether the write was sent once, refused, and looked for at once. To be
+// there, something on the way must have sent it twice, and more others than a history
+// names must have written between that and the look: such a write is lost.
+func (w *write) inTime() bool { return !w.seen.unsure && !w.seen.resent && !w.seen.late }
+
+// passes reports whether what a request ran into may pass.
+func passes(kind error) bool {
+	return errors.Is(kind, errMismatch) || errors.Is(kind, errTransient) || errors.Is(kind, driver.ErrUnavailable)
+}
+
+// send makes one request.
+func (w *write) send(ctx context.Context) (*metadata, *driver.Error) {
+	options := map[string]any{"cas": w.base}
+	if rule.Off(rule.CAS) {
+		options = map[string]any{}
+	}
+	body, e := w.d.send(ctx, request{
+		op: opPut, name: w.name, method: http.MethodPut, path: w.d.path("data", w.name),
+		body: map[string]any{"data": map[string]string{member: w.value}, "options": options},
+		how:  driver.Fresh, seen: &w.seen,
+	})
+	if e != nil {
+		return nil, e
+	}
+	var out struct {
+		Data *metadata `json:"data"`
+	}
+	switch err := json.Unmarshal(body, &out); {
+	case rule.Off(rule.CAS) && err == nil && out.Data.number() > 0:
+		w.base = out.Data.number() - 1
+	case err == nil && out.Data.number() == 0:
+		// A mount of version 1 stores what it gets, and answers nothing.
+		return nil, &driver.Error{Op: opPut, Name: w.name, Kind: driver.ErrOutcomeUnknown, Hint: "the answer names no version; " + notVersioned}
+	case err != nil || out.Data.number() != w.base+1:
+		w.seen.unsure = true
+		return nil, &driver.Error{Op: opPut, Name: w.name, Kind: driver.ErrUnavailable, Hint: "the answer is none to what was asked"}
+	}
+	return out.Data, nil
+}
+
+// A verdict is what became of a write.
+type verdict int
+
+const (
+	open   verdict = iota // nothing yet, as far as one can see: it has to be sent again
+	won                   // it is there, or was
+	lost                  // another one is in its place
+	below                 // its place is not there, nor the base that it was to replace
+	untold                // its place was taken, and nothing tells by whom
+)
+
+// look reads the version that a write makes, its place, and, if that does not tell, the
+// newest one, the head: each value names those before it.
+//
+//	the place       the head                                       verdict
+//	our value       -                                              won
+//	another value   -                                              lost
+//	not there       the base                                       open
+//	not there       older than the base, or none                   below
+//	no value        its history names our write                    won
+//	no value        its history names another one in our place     lost
+//	no value        anything else                                  untold
+//	-               cannot be read                                 open, and why
+//
+// "Not there" is no such version, and a head that is not newer than the base; "no value"
+// is a version that was deleted, destroyed or, below a newer head, pruned.
+//
+// A version never gets another value, so that won and lost hold for ever. A node that is
+// behind (a performance standby; OpenBao's standbys) can only show less: what looks open
+// is sent again, below has to be seen several times until it counts, and so has untold
+// unless the write was refused and nothing else: its place is taken (see inTime).
+func (w *write) look(ctx context.Context) (verdict, *driver.Error) {
+	value, place, e := w.d.readVersion(ctx, driver.Fresh, w, w.name, w.base+1)
+	switch {
+	case e != nil:
+		return open, e
+	case value == w.value:
+		return won, nil
+	case value != "":
+		return lost, nil
+	}
+	value, head, e := w.d.readVersion(ctx, driver.Fresh, w, w.name, 0)
+	switch {
+	case e != nil:
+		return open, e
+	case place == nil && head.number() == w.base:
+		return open, nil
+	case head.number() <= w.base:
+		return below, nil
+	case codec.Includes([]byte(value), []byte(w.value)):
+		return won, nil
+	case codec.Excludes([]byte(value), []byte(w.value)):
+		return lost, nil
+	}
+	return untold, nil
+}
+
+// darkLooks is how many looks that tell nothing end a write: about two seconds of them.
+const darkLooks = 8
+
+// inDoubt ends a write of which nothing tells any more what became of it.
+func (w *write) inDoubt(v verdict, e *driver.Error) error {
+	switch {
+	case v == untold && w.inTime(), v == below && !w.seen.unsure:
+		// Below: what it was to replace was removed, and the numbers began anew.
+		return w.conflict(e)
+	case v == below:
+		return w.unknown(e, "what it was to replace is not there any more")
+	}
+	return w.unknown(e, "its version has no value any more, and nothing that is left names it")
+}
+
+// won ends a write that is there.
+func (w *write) won(ctx context.Context, m *metadata) (driver.Revision, error) {
+	if m != nil {
+		w.d.noteMount(m, true)
+	}
+	w.d.destroy(ctx, w.name, w.base+1)
+	return revisionOf(w.base+1, w.value), nil
+}
+
+func (w *write) conflict(e *driver.Error) error {
+	return &driver.Error{Op: opPut, Name: w.name, Code: e.Code, Kind: driver.ErrConflict, Cause: e.Cause}
+}
+
+func (w *write) unknown(e *driver.Error, hint string) error {
+	return &driver.Error{Op: opPut, Name: w.name, Code: e.Code, Kind: driver.ErrOutcomeUnknown, Cause: e.Cause, Hint: hint}
+}
+
+// gaveUp is the error of a write that ran out of time: of that of the context, which is
+// why, or of patience.
+func (w *write) gaveUp(why error, last *driver.Error) error {
+	e := *final(last)
+	e.Cause = errors.Join(why, last.Cause)
+	if !w.refused() {
+		e.Kind = driver.ErrOutcomeUnknown
+	}
+	text := "it was given up after " + patience.String()
+	if why != nil {
+		text = "it was given up: " + why.Error()
+	}
+	if e.Hint != "" {
+		text += "; " + e.Hint
+	}
+	e.Hint = text
+	return &e
+}
+
+// final gives an error a kind that leaves this package.
+func final(e *driver.Error) *driver.Error {
+	switch {
+	case errors.Is(e.Kind, errTransient), errors.Is(e.Kind, errMismatch):
+		e.Kind = driver.ErrUnavailable
+	case errors.Is(e.Kind, errNone):
+		e.Kind, e.Hint = driver.ErrInvalid, mountHint
+	}
+	return e
+}
