@@ -47,7 +47,8 @@ type attempts struct {
 	// resent: the client repeated one by itself, after an answer that nobody saw. One that
 	// it sent to another node, as it was told to, is none.
 	resent bool
-	// late: to look took more than one request each, and others had the time to write.
+	// late: Vault could not be asked at once what became of them, and others had the time
+	// to write.
 	late bool
 }
 
@@ -67,7 +68,7 @@ func (d *Driver) call(ctx context.Context, r request) ([]byte, *driver.Error) {
 			}
 			return body, e
 		}
-		if r.looks != nil {
+		if r.looks != nil && e.Hint != behindHint { // another node, or the same one in a moment
 			r.looks.late = true
 		}
 		if err := pause(ctx, try, e); err != nil {

@@ -60,6 +60,7 @@ func (w *write) settle(ctx context.Context) (driver.Revision, error) {
 				if dark++; dark == darkLooks || v == untold && w.inTime() {
 					return "", w.inDoubt(v, e)
 				}
+				w.seen.late = true
 			case open:
 				dark = 0
 			}

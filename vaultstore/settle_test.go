@@ -262,6 +262,27 @@ func TestPutSettlesWhenOthersWrite(t *testing.T) {
 	}
 }
 
+// A request that was applied twice is answered with a mismatch. If its place cannot be
+// read at once, others may have written so often that nothing tells any more: that is no
+// conflict.
+func TestPutSettlesARequestThatArrivedTwice(t *testing.T) {
+	for others, want := range map[int]error{0: nil, 1: nil, 16: nil, 17: driver.ErrOutcomeUnknown} {
+		both(t, fmt.Sprint(others, " others write on top"), func(t *testing.T, s *service, d *vaultstore.Driver, value []byte, prev driver.Revision) {
+			s.fault(1, vaultstoretest.Duplicate(), "PUT data")
+			look := s.fault(1, vaultstoretest.Hang(), "GET data")
+			mine := aside(t, d, value, prev)
+			reaches(t, look)
+			other := s.driver(t, nil)
+			pile(t, other, "a", others)
+			top := get(t, other, "a")
+			if _, err := mine(); !errors.Is(err, want) || want == nil && err != nil {
+				t.Errorf("error %v, want %v", err, want)
+			}
+			s.stands(t, "a", top.Value, top.Revision)
+		})
+	}
+}
+
 // A process that has not looked for long, and is far behind, has lost a race and no
 // more: also if the history does not go back to what it remembers.
 func TestPutOfAProcessThatIsFarBehindIsAConflict(t *testing.T) {
