@@ -19,6 +19,7 @@ type event struct {
 	Elapsed     float64 // seconds
 	Output      string
 	FailedBuild string // of fail: the ImportPath whose build failed
+	Key, Value  string // of attr: what a test measured
 }
 
 // results follows the events of all packages of one go test.
@@ -36,7 +37,8 @@ type packageResult struct {
 	tests   map[string]*testResult
 	started []string // the names of tests, in order
 	output  []outputLine
-	build   string // what the compiler said, if it failed
+	build   string   // what the compiler said, if it failed
+	said    []string // what tests measured, one line each
 }
 
 type testResult struct {
@@ -73,6 +75,8 @@ func (rs *results) add(e event) *packageResult {
 	switch {
 	case e.Action == "output":
 		p.output = append(p.output, outputLine{e.Test, e.Output})
+	case e.Action == "attr":
+		p.said = append(p.said, e.Key+": "+e.Value)
 	case e.Test != "" && e.Action == "run":
 		p.tests[e.Test] = &testResult{action: "run", since: time.Now()}
 		p.started = append(p.started, e.Test)

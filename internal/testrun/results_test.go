@@ -126,3 +126,14 @@ func TestCount(t *testing.T) {
 		})
 	}
 }
+
+func TestWhatATestMeasuredIsKept(t *testing.T) {
+	packages := play(t, `{"Action":"run","Package":"p","Test":"TestA"}
+		{"Action":"output","Package":"p","Test":"TestA","Output":"=== ATTR  TestA pause 9.8 s\n"}
+		{"Action":"attr","Package":"p","Test":"TestA","Key":"pause","Value":"9.8 s"}
+		{"Action":"fail","Package":"p","Test":"TestA"}
+		{"Action":"fail","Package":"p"}`)
+	if len(packages) != 1 || !slices.Equal(packages[0].said, []string{"pause: 9.8 s"}) || packages[0].failureOutput() != "" {
+		t.Errorf("%+v", packages)
+	}
+}
