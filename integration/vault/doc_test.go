@@ -4,6 +4,7 @@
 //	core_test.go      the driver's suite, the stories, storms and histories on one core
 //	compare_test.go   the double and the core, answer by answer
 //	policy_test.go    what each line of the least policy is for
-//	failover_test.go  leaders that step down, are sealed and stopped under load
+//	failover_test.go  clients that save while the active node is taken away
+//	trouble_test.go   how it is taken away
 //	bench_test.go     what a store costs beside the client library alone
 package vault_test

@@ -46,9 +46,15 @@ func front(t testing.TB, server string) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return frontOf(t, func() *url.URL { return target })
+}
+
+// frontOf starts a proxy that asks for each request which server is to have it.
+func frontOf(t testing.TB, target func() *url.URL) *proxy {
+	t.Helper()
 	pool := &http.Transport{MaxIdleConnsPerHost: 64}
 	p := &proxy{calls: map[string]int{}, forward: &httputil.ReverseProxy{
-		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(target) },
+		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(target()) },
 		Transport: pool,
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) {
 			w.WriteHeader(http.StatusBadGateway)

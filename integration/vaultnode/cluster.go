@@ -223,7 +223,7 @@ func (c *Cluster) voting(ctx context.Context, active int) bool {
 		return false
 	}
 	state, err := client.Sys().RaftAutopilotStateWithContext(ctx)
-	return err == nil && state != nil && state.Healthy && len(state.Voters) == len(c.nodes)
+	return err == nil && state != nil && len(state.Voters) == len(c.nodes)
 }
 
 func (c *Cluster) health(ctx context.Context, i int) *api.HealthResponse {

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -32,7 +33,7 @@ import (
 type Config struct {
 	// ID is the node's name in its cluster.
 	ID string
-	// Dir is where Raft keeps its files. Without it the node keeps everything in memory,
+	// Dir is where Raft keeps its files; it is made. Without it the node keeps everything in memory,
 	// and is no member of a cluster.
 	Dir string
 	// Address is where the API is served, "127.0.0.1:8200"; port 0 is any that is free.
@@ -98,6 +99,9 @@ func Start(c Config) (*Node, error) {
 func openStorage(c Config) (physical.Backend, error) {
 	if c.Dir == "" {
 		return inmem.NewInmem(nil, c.Log)
+	}
+	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+		return nil, err
 	}
 	return raft.NewRaftBackend(map[string]string{
 		"path": c.Dir, "node_id": c.ID, "performance_multiplier": "1",

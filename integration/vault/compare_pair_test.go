@@ -1,0 +1,195 @@
+package vault_test
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/vault/api"
+
+	"github.com/tokenkeep/tokenkeep/vaultstore/vaultstoretest"
+)
+
+// What both have mounted: which version of KV, and where.
+var compareMounts = []struct {
+	path    string
+	version int
+}{{"kv", 2}, {"deep/kv", 2}, {"one", 1}}
+
+// A pair is a real core and a double that have been through the same.
+type pair struct {
+	core *core
+	wrap func(http.Handler) http.Handler // puts something before the double; nil: nothing
+
+	listening     *httptest.Server // the double
+	vault, double *side
+}
+
+// startPair starts both.
+func startPair(t testing.TB, wrap func(http.Handler) http.Handler) *pair {
+	t.Helper()
+	p := &pair{core: startCore(t), wrap: wrap}
+	for name, rules := range comparePolicies {
+		p.core.policy(t, name, rules)
+	}
+	if err := p.core.root(t).Sys().EnableAuthWithOptionsWithContext(t.Context(), "approle", &api.EnableAuthOptions{Type: "approle"}); err != nil {
+		t.Fatal(err)
+	}
+	p.fresh(t)
+	t.Cleanup(p.close)
+	return p
+}
+
+// fresh lets both begin anew: with empty mounts and new tokens.
+func (p *pair) fresh(t testing.TB) {
+	t.Helper()
+	if p.listening != nil {
+		p.close()
+	}
+	root := p.core.root(t)
+	opts := []vaultstoretest.Option{vaultstoretest.WithoutMount("secret")}
+	for _, m := range compareMounts {
+		if err := root.Sys().UnmountWithContext(t.Context(), m.path); err != nil {
+			t.Fatal(err)
+		}
+		if m.version == 2 {
+			mountKV(t, root, m.path, map[string]any{"max_versions": 0})
+		} else if err := root.Sys().MountWithContext(t.Context(), m.path, &api.MountInput{Type: "kv"}); err != nil {
+			t.Fatal(err)
+		}
+		opts = append(opts, vaultstoretest.WithMount(m.path, m.version))
+	}
+	srv := vaultstoretest.NewHandler(opts...)
+	var handler http.Handler = srv
+	if p.wrap != nil {
+		handler = p.wrap(srv)
+	}
+	p.listening = httptest.NewServer(handler)
+	srv.URL = p.listening.URL
+	p.vault, p.double = newSide(p.core.URL(0)), newSide(srv.URL)
+	p.vault.know("root", p.core.RootToken)
+	p.double.know("root", vaultstoretest.RootToken)
+	p.enrol(t, root, srv)
+}
+
+// enrol makes the tokens, and a role to log in with.
+func (p *pair) enrol(t testing.TB, root *api.Client, srv *vaultstoretest.Server) {
+	t.Helper()
+	for name, rules := range comparePolicies {
+		srv.SetPolicy(name, vaultstoretest.MustPolicy(rules))
+	}
+	for name, token := range compareTokens {
+		renewable := !token.Fixed
+		in := &api.TokenCreateRequest{
+			Policies: token.Policies, NoParent: true, Renewable: &renewable, NumUses: token.Uses,
+			TTL: token.TTL.String(), ExplicitMaxTTL: token.MaxTTL.String(), Period: token.Period.String(),
+		}
+		if token.Batch {
+			in = &api.TokenCreateRequest{Policies: token.Policies, NoParent: true, Type: "batch", TTL: token.TTL.String()}
+		}
+		made, err := root.Auth().Token().CreateWithContext(t.Context(), in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.vault.know(name, made.Auth.ClientToken)
+		p.double.know(name, srv.NewToken(token))
+	}
+	role := vaultstoretest.Role{
+		Name: "app", RoleID: "app-role", SecretID: "app-secret", Policies: []string{"reader"}, TTL: 200 * time.Hour, MaxTTL: 300 * time.Hour,
+	}
+	srv.SetAppRole(role)
+	if _, err := root.Logical().DeleteWithContext(t.Context(), "auth/approle/role/app"); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		path string
+		data map[string]any
+	}{
+		{"", map[string]any{"token_policies": role.Policies, "token_ttl": role.TTL.String(), "token_max_ttl": role.MaxTTL.String()}},
+		{"/role-id", map[string]any{"role_id": role.RoleID}},
+		{"/custom-secret-id", map[string]any{"secret_id": role.SecretID}},
+	} {
+		if _, err := root.Logical().WriteWithContext(t.Context(), "auth/approle/role/app"+step.path, step.data); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (p *pair) close() {
+	p.vault.client.CloseIdleConnections()
+	p.double.client.CloseIdleConnections()
+	p.listening.Close()
+}
+
+// ask sends a request to both.
+func (p *pair) ask(t testing.TB, r request) (vault, double answer) {
+	t.Helper()
+	return p.vault.send(t, r), p.double.send(t, r)
+}
+
+// A side is one of the two.
+type side struct {
+	url    string
+	tokens map[string]string // by their names
+	names  map[string]string // by the tokens
+	began  []time.Time       // when each request was sent
+	client *http.Client
+}
+
+func newSide(url string) *side {
+	return &side{
+		url: url, tokens: map[string]string{}, names: map[string]string{},
+		client: &http.Client{
+			Transport:     &http.Transport{DisableCompression: true},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}
+}
+
+// know gives a token its name.
+func (s *side) know(name, token string) { s.tokens[name], s.names[token] = token, name }
+
+// An answer is one as it came.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+// send sends a request as it is. A token that has no name is sent as it is too.
+func (s *side) send(t testing.TB, r request) answer {
+	t.Helper()
+	var body io.Reader = http.NoBody
+	if r.body != "" {
+		body = strings.NewReader(r.body)
+	}
+	out, err := http.NewRequestWithContext(t.Context(), r.method, s.url+r.target, body)
+	if err != nil {
+		t.Fatalf("%s: %v", r, err)
+	}
+	token, known := s.tokens[r.token]
+	if !known {
+		token = r.token
+	}
+	if token != "" {
+		out.Header.Set("X-Vault-Token", token)
+	}
+	for _, h := range r.headers {
+		name, value, _ := strings.Cut(h, ": ")
+		out.Header.Set(name, strings.ReplaceAll(value, "TOKEN", s.tokens["root"]))
+	}
+	s.began = append(s.began, time.Now())
+	in, err := s.client.Do(out)
+	if err != nil {
+		t.Fatalf("%s: %v", r, err)
+	}
+	defer in.Body.Close()
+	text, err := io.ReadAll(in.Body)
+	if err != nil {
+		t.Fatalf("%s: %v", r, err)
+	}
+	return answer{in.StatusCode, in.Header, string(text)}
+}
