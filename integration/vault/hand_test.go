@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -76,7 +77,9 @@ func (h hand) names() []string {
 	names := []string{}
 	if list != nil {
 		for _, key := range list.Data["keys"].([]any) {
-			names = append(names, key.(string))
+			if name := key.(string); !strings.HasSuffix(name, "/") { // no folder
+				names = append(names, name)
+			}
 		}
 	}
 	slices.Sort(names)

@@ -46,10 +46,13 @@ func deeds(h hand, name string) map[string]func(context.Context, *api.Client) er
 			_, err := client.Logical().ListWithContext(ctx, h.mount+"/metadata/"+h.prefix)
 			return err
 		},
-		"write":            write("data", map[string]any{"data": data}),
-		"destroy":          write("destroy", versions),
-		"delete metadata":  remove("metadata"),
-		"read metadata":    func(ctx context.Context, c *api.Client) error { _, err := c.KVv2(h.mount).GetMetadata(ctx, h.prefix+"/"+name); return err },
+		"write":           write("data", map[string]any{"data": data}),
+		"destroy":         write("destroy", versions),
+		"delete metadata": remove("metadata"),
+		"read metadata": func(ctx context.Context, c *api.Client) error {
+			_, err := c.KVv2(h.mount).GetMetadata(ctx, h.prefix+"/"+name)
+			return err
+		},
 		"write metadata":   write("metadata", map[string]any{"max_versions": 1}),
 		"delete":           remove("data"),
 		"delete a version": write("delete", versions),
@@ -92,7 +95,7 @@ func TestATokenWithTheLeastPolicyReachesNoOtherPrefixAndNoOtherMount(t *testing.
 	other := c.mount(t, 10)
 	for _, h := range []hand{
 		c.hand(t, n.hand.mount, "other"),
-		c.hand(t, n.hand.mount, "app"),        // of which its own prefix is a part
+		c.hand(t, n.hand.mount, "app"),         // of which its own prefix is a part
 		c.hand(t, n.hand.mount, "app/oauth-2"), // that begins as its own does
 		c.hand(t, other, n.hand.prefix),
 	} {
