@@ -148,7 +148,7 @@ func balance(t testing.TB, c *vaultnode.Cluster) *proxy {
 	}
 	var good atomic.Pointer[[]*url.URL]
 	good.Store(&urls)
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx := t.Context()
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		again := time.NewTicker(100 * time.Millisecond)
@@ -170,7 +170,7 @@ func balance(t testing.TB, c *vaultnode.Cluster) *proxy {
 			}
 		}
 	})
-	t.Cleanup(func() { cancel(); wg.Wait() })
+	t.Cleanup(wg.Wait)
 	var turn atomic.Uint32
 	return frontOf(t, func() *url.URL {
 		list := *good.Load()
