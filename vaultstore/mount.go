@@ -40,13 +40,16 @@ func (d *Driver) checkMount(ctx context.Context) error {
 	default:
 		var mount struct {
 			Data struct {
-				Type    string            `json:"type"`
+				Path    string            `json:"path"`
 				Options map[string]string `json:"options"`
 			} `json:"data"`
 		}
 		switch {
 		case json.Unmarshal(body, &mount) != nil:
 			return &driver.Error{Op: opMount, Kind: driver.ErrUnavailable, Hint: foreignHint}
+		case mount.Data.Path != "" && mount.Data.Path != d.mount+"/":
+			// Of a path within a mount Vault tells the mount.
+			return &driver.Error{Op: opMount, Kind: driver.ErrInvalid, Hint: mountHint}
 		case mount.Data.Options["version"] != "2":
 			return &driver.Error{Op: opMount, Kind: driver.ErrInvalid, Hint: notVersioned}
 		}

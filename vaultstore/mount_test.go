@@ -70,6 +70,23 @@ func cause(kind error, method string) error {
 	return kind
 }
 
+// Vault tells the mount of a path within one, but serves nothing there.
+func TestAPathWithinAMountIsNone(t *testing.T) {
+	s := start(t)
+	d, err := vaultstore.NewDriver(s.sdk(t), mount+"/folder", prefix, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for method, call := range calls(t, d) {
+		if method != "DELETE metadata" { // it removes nothing that is there
+			says(t, method, call(t.Context()), driver.ErrInvalid, "there is no such mount")
+		}
+	}
+	if got := s.CountCalls()["PUT data"]; got != 0 {
+		t.Errorf("%d writes were sent", got)
+	}
+}
+
 func TestAMountThatDemandsCheckAndSetIsGood(t *testing.T) {
 	s := start(t)
 	s.SetMountConfig(mount, 0, true, 0)
