@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -9,6 +10,7 @@ import (
 
 	"github.com/tokenkeep/tokenkeep/awssm/awssmtest"
 	"github.com/tokenkeep/tokenkeep/gcpsm/gcpsmtest"
+	"github.com/tokenkeep/tokenkeep/vaultstore/vaultstoretest"
 )
 
 // A double is a service in the process of the test, which the program knows by its address.
@@ -20,11 +22,12 @@ type double struct {
 	served   func() int // requests so far
 	inject   func(fault) injection
 
-	slash               string // in names of secrets
-	create, write, read string // what requests are called
+	above, slash  string // what stands before names of secrets, and in them
+	write, remove string // what requests are called
+	uncut, cut    []string
 }
 
-// A fault is one of both doubles.
+// A fault is one of any double.
 type fault struct {
 	operation   string // empty: any
 	skip, times int
@@ -41,7 +44,7 @@ type injection interface {
 // onDoubles runs a test on each service that has a double.
 func onDoubles(t *testing.T, test func(*testing.T, *double)) {
 	t.Helper()
-	for _, start := range []func(*testing.T) *double{startAWS, startGoogle} {
+	for _, start := range []func(*testing.T) *double{startAWS, startGoogle, startVault} {
 		d := start(t)
 		t.Run(d.kind.name, func(t *testing.T) { test(t, d) })
 	}
@@ -54,7 +57,8 @@ func startAWS(t *testing.T) *double {
 		kind: onAWS, endpoint: srv.URL, names: srv.Names, slash: "/",
 		put:    func(name string) error { _, err := srv.SetValue(name, "1"); return err },
 		served: func() int { return len(srv.Calls()) },
-		create: "CreateSecret", write: "PutSecretValue", read: "BatchGetSecretValue",
+		write:  "PutSecretValue", remove: "DeleteSecret",
+		uncut: []string{"CreateSecret"}, cut: []string{"PutSecretValue", "BatchGetSecretValue"},
 		inject: func(f fault) injection {
 			return srv.Inject(awssmtest.Fault{
 				Operations: operations(f), Skip: f.skip, Times: f.times, Chance: f.chance, Seed: f.seed,
@@ -74,10 +78,12 @@ func startGoogle(t *testing.T) *double {
 	srv := gcpsmtest.NewServer()
 	t.Cleanup(srv.Close)
 	return &double{
-		kind: onGoogle, endpoint: srv.Addr, names: func() []string { return ids(srv) }, slash: "__",
+		kind: onGoogle, endpoint: srv.Addr, names: func() []string { return ids(srv) },
+		above: "projects/quickstart/secrets/", slash: "__",
 		put:    func(name string) error { _, err := srv.SetValue("projects/quickstart/secrets/"+name, "1"); return err },
 		served: func() int { return len(srv.Calls()) },
-		create: "CreateSecret", write: "AddSecretVersion", read: "AccessSecretVersion",
+		write:  "AddSecretVersion", remove: "DeleteSecret",
+		uncut: []string{"CreateSecret"}, cut: []string{"AddSecretVersion", "AccessSecretVersion"},
 		inject: func(f fault) injection {
 			return srv.Inject(gcpsmtest.Fault{
 				Methods: operations(f), Skip: f.skip, Times: f.times, Chance: f.chance, Seed: f.seed,
@@ -87,6 +93,34 @@ func startGoogle(t *testing.T) *double {
 					"throttle":    gcpsmtest.Throttle(),
 					"fail after":  gcpsmtest.FailAfter(codes.Internal, "an error"),
 					"refuse":      gcpsmtest.EchoBody(codes.PermissionDenied),
+				}[f.do],
+			})
+		},
+	}
+}
+
+func startVault(t *testing.T) *double {
+	srv := vaultstoretest.NewServer()
+	t.Cleanup(srv.Close)
+	return &double{
+		kind: onVault, endpoint: srv.URL, names: func() []string { return srv.Names("secret") },
+		above: "secret/", slash: "/",
+		put: func(name string) error {
+			_, err := srv.SetValue("secret/"+name, map[string]any{"value": "1"})
+			return err
+		},
+		served: func() int { return len(srv.Calls()) },
+		write:  "PUT data", remove: "DELETE metadata",
+		uncut: []string{"PUT data"}, cut: []string{"GET data", "PUT destroy"},
+		inject: func(f fault) injection {
+			return srv.Inject(vaultstoretest.Fault{
+				Operations: operations(f), Skip: f.skip, Times: f.times, Chance: f.chance, Seed: f.seed,
+				Do: map[string]vaultstoretest.Action{
+					"hold":        vaultstoretest.Hold(f.release),
+					"lose answer": vaultstoretest.LoseAnswer(),
+					"throttle":    vaultstoretest.Throttle(),
+					"fail after":  vaultstoretest.FailAfter(http.StatusInternalServerError, "an error"),
+					"refuse":      vaultstoretest.EchoBody(http.StatusForbidden),
 				}[f.do],
 			})
 		},

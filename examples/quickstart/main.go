@@ -3,6 +3,7 @@
 //
 //	go run ./examples/quickstart                   no network, no account: AWS Secrets Manager is a double in the process
 //	go run ./examples/quickstart -store gcpsm      Google Secret Manager, in the same way
+//	go run ./examples/quickstart -store vaultstore HashiCorp Vault, in the same way; your Vault, if VAULT_ADDR is set
 //	go run ./examples/quickstart -store memory     no service at all
 //	go run ./examples/quickstart -file FILE        another sdk_tokens.txt
 //	go run ./examples/quickstart -endpoint URL     any service that speaks AWS's protocol, with made-up credentials
@@ -12,6 +13,11 @@
 // After -gcp projects/ID/locations/LOCATION the secrets are regional. -store gcpsm takes an
 // -endpoint too: HOST:PORT of a service that speaks Google's protocol in plain text. -aws or
 // -gcp together with -endpoint use your credentials at that endpoint.
+//
+// If VAULT_ADDR is set, -store vaultstore runs on that Vault, with VAULT_TOKEN and what else
+// Vault's client reads in the environment (VAULT_NAMESPACE, VAULT_CACERT, ...), and removes
+// all that it created. -mount PATH is a KV version 2 mount other than "secret". -store
+// vaultstore -endpoint URL sends a made-up token there, and nothing of the environment.
 //
 // -gcp is tested against the double only; no run with it has reached Google yet.
 package main
@@ -40,6 +46,7 @@ func main() {
 	flag.StringVar(&o.file, "file", "", "read the tokens of this `file` (it is not changed)")
 	flag.StringVar(&o.endpoint, "endpoint", "", "use the service at this `address`: a URL, for gcpsm HOST:PORT")
 	flag.StringVar(&o.region, "region", "", "use this AWS `region`")
+	flag.StringVar(&o.mount, "mount", "", "use the KV version 2 mount of Vault at this `path` (default \"secret\")")
 	flag.BoolVar(&o.aws, "aws", false, "use the credentials of the environment, and without -endpoint AWS itself")
 	flag.Func("gcp", "use the credentials of the environment, and without -endpoint Google itself, in `projects/ID[/locations/LOCATION]`", o.setParent)
 	flag.Parse()
@@ -59,8 +66,8 @@ func main() {
 }
 
 type options struct {
-	file, endpoint, region, gcp string
-	aws                         bool
+	file, endpoint, region, gcp, mount string
+	aws                                bool
 }
 
 // run tells the story to w.

@@ -26,6 +26,13 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
+	for _, v := range os.Environ() { // for the tests that do not start a program of their own
+		if name, _, _ := strings.Cut(v, "="); strings.HasPrefix(name, "VAULT_") {
+			if err := os.Unsetenv(name); err != nil {
+				panic(err)
+			}
+		}
+	}
 	m.Run()
 }
 
@@ -103,6 +110,8 @@ func TestTheQuickstartNeedsNothingAndCountsWhatItStored(t *testing.T) {
 		"AWS Secrets Manager":                 nil,
 		"AWS Secrets Manager, if asked for":   {"-store", "awssm"},
 		"Google Secret Manager, if asked for": {"-store", "gcpsm"},
+		"HashiCorp Vault, if asked for":       {"-store", "vaultstore"},
+		"HashiCorp Vault, at another mount":   {"-mount", "teams/a/kv"},
 		"memory, if asked for":                {"-store", "memory"},
 	} {
 		t.Run(title, func(t *testing.T) {
@@ -263,6 +272,10 @@ func TestEachStepSaysWhatTheServiceSaw(t *testing.T) {
 	if s := steps["gcpsm"]; len(s) != 9 || s[0] != 0 || s[3] != 2+5 || s[6] != 2+5 || s[8] != 6 {
 		t.Errorf("gcpsm: the steps take %v calls", s)
 	}
+	// Each find takes one read, and three of them go on to read the index and all records.
+	if s := steps["vaultstore"]; len(s) != 9 || s[0] != 0 || s[3] != 1+5 || s[4] != 5+3+3+2+4+3*(1+5) || s[6] != 1+5 || s[8] != 6 {
+		t.Errorf("vaultstore: the steps take %v calls", s)
+	}
 	s := steps["awssm"]
 	if len(s) != 9 || s[0] != 0 || s[3] != 1+1 || s[6] != 1+1 || s[8] != 6 {
 		t.Fatalf("awssm: the steps take %v calls", s)
@@ -299,6 +312,12 @@ func TestWrongArgumentsAreRefused(t *testing.T) {
 		{"-store", "gcpsm", "-endpoint", "http://user:password@localhost:4566"},
 		{"-store", "gcpsm", "-endpoint", "localhost"},
 		{"-store", "gcpsm", "-endpoint", ":4566"},
+		{"-store", "vaultstore", "-endpoint", "localhost:8200"},
+		{"-store", "vaultstore", "-endpoint", "unix:///run/vault.sock"},
+		{"-store", "vaultstore", "-endpoint", "http://user:password@localhost:8200"},
+		{"-store", "vaultstore", "-endpoint", "http://localhost:8200/?password"},
+		{"-store", "vaultstore", "-mount", "secret/"},
+		{"-store", "vaultstore", "-mount", "password?"},
 	} {
 		stdout, stderr, code := runProgram(t, program(t, args...))
 		wantFailure(t, stdout, stderr, code, "")
@@ -311,13 +330,17 @@ func TestWrongArgumentsAreRefused(t *testing.T) {
 func TestFlagsThatDoNotFitAreErrorsOfFlags(t *testing.T) {
 	t.Parallel()
 	for args, want := range map[string]string{
-		"-store vault":                           "quickstart: -store vault: it is none of awssm, gcpsm, memory\n",
+		"-store vault":                           "quickstart: -store vault: it is none of awssm, gcpsm, vaultstore, memory\n",
 		"-store":                                 "flag needs an argument: -store",
 		"-store memory -aws":                     "quickstart: -aws is not for -store memory\n",
 		"-store memory -endpoint localhost:4566": "quickstart: -endpoint is not for -store memory\n",
 		"-store gcpsm -aws":                      "quickstart: -aws is not for -store gcpsm\n",
 		"-store gcpsm -region eu-west-1":         "quickstart: -region is not for -store gcpsm\n",
 		"-store awssm -gcp projects/p":           "quickstart: -gcp is not for -store awssm\n",
+		"-store vaultstore -aws":                 "quickstart: -aws is not for -store vaultstore\n",
+		"-store awssm -mount kv":                 "quickstart: -mount is not for -store awssm\n",
+		"-store gcpsm -mount kv":                 "quickstart: -mount is not for -store gcpsm\n",
+		"-aws -mount kv":                         "quickstart: no store takes all of -aws -mount\n",
 		"-aws -gcp projects/p":                   "quickstart: no store takes all of -aws -gcp\n",
 		"-gcp":                                   "flag needs an argument: -gcp",
 		"-gcp=":                                  "projects/PROJECT",

@@ -29,7 +29,7 @@ type kind struct {
 }
 
 // kinds are the values of -store. The first is the default.
-var kinds = []kind{onAWS, onGoogle, inMemory}
+var kinds = []kind{onAWS, onGoogle, onVault, inMemory}
 
 func names() string {
 	var list []string

@@ -37,24 +37,28 @@ func TestAfterAnErrorNothingIsLeft(t *testing.T) {
 func TestAServiceThatDoesNotAnswerIsNamed(t *testing.T) {
 	t.Parallel()
 	for args, want := range map[string]string{
-		"-endpoint http://127.0.0.1:1":       "dial tcp 127.0.0.1:1",
-		"-store gcpsm -endpoint 127.0.0.1:1": "The service that is named above does not answer",
+		"-endpoint http://127.0.0.1:1":                   "dial tcp 127.0.0.1:1",
+		"-store gcpsm -endpoint 127.0.0.1:1":             "The service that is named above does not answer",
+		"-store vaultstore -endpoint http://127.0.0.1:1": "dial tcp 127.0.0.1:1",
 	} {
-		stdout, stderr, code := runProgram(t, program(t, strings.Fields(args)...))
-		wantFailure(t, stdout, stderr, code, want)
-		if !strings.Contains(stdout, "127.0.0.1:1\n") {
-			t.Errorf("no service is named:\n%s", stdout)
-		}
+		t.Run(args, func(t *testing.T) {
+			t.Parallel()
+			stdout, stderr, code := runProgram(t, program(t, strings.Fields(args)...))
+			wantFailure(t, stdout, stderr, code, want)
+			if !strings.Contains(stdout, "127.0.0.1:1\n") {
+				t.Errorf("no service is named:\n%s", stdout)
+			}
+		})
 	}
 }
 
 func TestWhatCannotBeRemovedIsSaid(t *testing.T) {
 	t.Parallel()
 	onDoubles(t, func(t *testing.T, d *double) {
-		d.inject(fault{operation: "DeleteSecret", do: "refuse"})
+		d.inject(fault{operation: d.remove, do: "refuse"})
 		stdout, stderr, code := runProgram(t, program(t, d.args()...))
 		_, begins, _ := strings.Cut(strings.TrimSpace(stderr), "remove by hand what begins with ")
-		begins = strings.TrimPrefix(begins, "projects/quickstart/secrets/")
+		begins = strings.TrimPrefix(begins, d.above)
 		left := d.names()
 		others := slices.DeleteFunc(slices.Clone(left), func(name string) bool { return strings.HasPrefix(name, begins) })
 		if code != 1 || begins == "" || len(left) != 6 || len(others) > 0 {
@@ -66,7 +70,7 @@ func TestWhatCannotBeRemovedIsSaid(t *testing.T) {
 func TestAfterAnInterruptNothingIsLeft(t *testing.T) {
 	t.Parallel()
 	onDoubles(t, func(t *testing.T, d *double) {
-		for _, operation := range []string{d.create, d.write, d.read} {
+		for _, operation := range slices.Concat(d.uncut, d.cut) {
 			t.Run("in "+operation, func(t *testing.T) {
 				release := make(chan struct{})
 				held := d.inject(fault{operation: operation, skip: 1, times: 1, do: "hold", release: release})
@@ -83,7 +87,7 @@ func TestAfterAnInterruptNothingIsLeft(t *testing.T) {
 				if err := cmd.Process.Signal(os.Interrupt); err != nil {
 					t.Fatal(err)
 				}
-				if operation == d.create {
+				if slices.Contains(d.uncut, operation) {
 					close(release) // it is not cut short, so it has to come to its end
 				} else {
 					defer close(release)
