@@ -27,7 +27,13 @@ type Cluster struct {
 
 // StartOne starts one node in memory, unsealed and active.
 func StartOne(ctx context.Context, log hclog.Logger) (*Cluster, error) {
-	return start(ctx, []Config{{ID: "node-0", Address: "127.0.0.1:0", Log: log}})
+	return StartSmall(ctx, 0, log)
+}
+
+// StartSmall starts one node as StartOne does, whose storage takes so many bytes in an
+// entry.
+func StartSmall(ctx context.Context, maxEntry int, log hclog.Logger) (*Cluster, error) {
+	return start(ctx, []Config{{ID: "node-0", Address: "127.0.0.1:0", MaxEntry: maxEntry, Log: log}})
 }
 
 // StartCluster starts n nodes with Raft storage below a folder. They are unsealed, one is

@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -40,6 +41,9 @@ type Config struct {
 	Address string
 	// ClusterAddress is where the other nodes reach this one. Only with Dir.
 	ClusterAddress string
+	// MaxEntry is how many bytes the memory takes in an entry; 0: any number. Only without
+	// Dir.
+	MaxEntry int
 	// Log is where the node logs; nil: nowhere.
 	Log hclog.Logger
 }
@@ -98,7 +102,11 @@ func Start(c Config) (*Node, error) {
 // Vault recommends for production, or keeps all in memory.
 func openStorage(c Config) (physical.Backend, error) {
 	if c.Dir == "" {
-		return inmem.NewInmem(nil, c.Log)
+		limits := map[string]string{}
+		if c.MaxEntry > 0 {
+			limits["max_value_size"] = strconv.Itoa(c.MaxEntry)
+		}
+		return inmem.NewInmem(limits, c.Log)
 	}
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return nil, err
