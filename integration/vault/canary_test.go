@@ -45,3 +45,13 @@ func neverPrinted(t testing.TB, what string, err error) {
 		t.Errorf("%s: the canary came out: %s", what, out.String())
 	}
 }
+
+// says makes sure that an error is of a kind, has a part of a text, and tells no secret.
+func says(t testing.TB, what string, err, kind error, part string) {
+	t.Helper()
+	wantErr(t, what, err, kind)
+	if err != nil && !strings.Contains(err.Error(), part) {
+		t.Errorf("%s: the text does not say %q: %v", what, part, err)
+	}
+	neverPrinted(t, what, err)
+}
