@@ -158,6 +158,38 @@ func TestALoginThatFails(t *testing.T) {
 	}
 }
 
+// Vault denies who has no token as it denies who has no right. The next operation logs in
+// all the same, however soon it comes.
+func TestAClientWithoutATokenAfterALoginThatFailed(t *testing.T) {
+	s := start(t)
+	door := s.door()
+	d, client := door.driver(t)
+	client.ClearToken()
+	door.fails = errors.New("not now")
+	for range 2 {
+		_, err := d.Put(t.Context(), "a", first(t), driver.Absent)
+		says(t, "Put", err, driver.ErrPermission, "Options.Login failed")
+	}
+	door.fails = nil
+	put(t, d, "a", first(t), driver.Absent)
+	if got := door.logins.Load(); got != 3 {
+		t.Errorf("%d logins, want 3", got)
+	}
+}
+
+func TestAClientWithoutATokenAndWithoutALogin(t *testing.T) {
+	s := start(t)
+	client := s.sdk(t)
+	client.ClearToken()
+	d, err := vaultstore.NewDriver(client, mount, prefix, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for method, call := range calls(t, d) {
+		says(t, method, call(t.Context()), driver.ErrPermission, "the token is none, or has expired: Options.Login can get another")
+	}
+}
+
 // A policy that denies something is not cured by another token, and is not asked again
 // and again.
 func TestAPolicyThatDeniesDoesNotLogInAgainAndAgain(t *testing.T) {

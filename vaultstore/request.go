@@ -83,6 +83,9 @@ func (d *Driver) call(ctx context.Context, r request) ([]byte, *driver.Error) {
 func (d *Driver) send(ctx context.Context, r request) ([]byte, *driver.Error) {
 	token := d.client.Token()
 	body, e := d.sendOnce(ctx, r)
+	if e != nil && e.Hint == permissionHint && token == "" {
+		e.Hint = expiredHint // who has no token is denied, and is not told why
+	}
 	if e == nil || d.login.do == nil || !errors.Is(e.Kind, driver.ErrPermission) {
 		return body, e
 	}
