@@ -1,5 +1,5 @@
 // Command readme is the Go code of README.md: each block there is the body of a
-// function here, and a test compares them.
+// function here, or its beginning, and a test compares them.
 //
 //	go run ./examples/readme    saves a made-up token in your AWS account under prod/oauth, and finds it
 package main
@@ -11,12 +11,16 @@ import (
 	"os"
 	"time"
 
+	secretmanager "cloud.google.com/go/secretmanager/apiv1"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/hashicorp/vault/api"
 
 	"github.com/tokenkeep/tokenkeep/awssm"
 	"github.com/tokenkeep/tokenkeep/awssm/awssmtest"
+	"github.com/tokenkeep/tokenkeep/gcpsm"
 	"github.com/tokenkeep/tokenkeep/token"
+	"github.com/tokenkeep/tokenkeep/vaultstore"
 	"github.com/tokenkeep/tokenkeep/zohofile"
 )
 
@@ -52,6 +56,31 @@ func keep(ctx context.Context, refresh, access string, expiry time.Time) error {
 	}
 	fmt.Println(found.AccessToken, found.AccessToken.Reveal() == access) // REDACTED true
 	return nil
+}
+
+func atGoogle(ctx context.Context) error {
+	client, err := secretmanager.NewClient(ctx)
+	if err != nil {
+		return err
+	}
+	store, err := gcpsm.New(client, "projects/my-project", "prod/oauth", nil)
+	if err != nil {
+		return err
+	}
+	return migrate(ctx, store)
+}
+
+func inVault(ctx context.Context) error {
+	client, err := api.NewClient(api.DefaultConfig()) // VAULT_ADDR, VAULT_TOKEN and so on
+	if err != nil {
+		return err
+	}
+	client.SetMaxRetries(0) // the store repeats what failed, and knows more of it
+	store, err := vaultstore.New(client, "secret", "prod/oauth", nil)
+	if err != nil {
+		return err
+	}
+	return migrate(ctx, store)
 }
 
 func migrate(ctx context.Context, store *token.Store) error {

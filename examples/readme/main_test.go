@@ -20,6 +20,7 @@ import (
 
 	"github.com/tokenkeep/tokenkeep/awssm/awssmtest"
 	tokens "github.com/tokenkeep/tokenkeep/token"
+	"github.com/tokenkeep/tokenkeep/vaultstore/vaultstoretest"
 )
 
 func readme(t *testing.T) string {
@@ -32,15 +33,17 @@ func readme(t *testing.T) string {
 }
 
 // What README shows compiles, since it is the body of a function here. Before the first
-// stand its imports.
+// stand its imports. Those that make another store end where the first goes on.
 func TestTheCodeOfTheReadmeIsThatOfThisProgram(t *testing.T) {
 	var shown []string
 	for _, m := range regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(readme(t), -1) {
 		shown = append(shown, m[1])
 	}
-	compiled := []string{imports(t, "keep")}
-	for _, name := range []string{"keep", "migrate", "double"} {
-		compiled = append(compiled, body(t, name))
+	compiled := []string{
+		imports(t, "keep"), body(t, "keep"),
+		strings.TrimSuffix(body(t, "atGoogle"), "return migrate(ctx, store)\n"),
+		strings.TrimSuffix(body(t, "inVault"), "return migrate(ctx, store)\n"),
+		body(t, "migrate"), body(t, "double"),
 	}
 	if diff := cmp.Diff(compiled, shown); diff != "" {
 		t.Errorf("the go blocks of README.md are not the bodies of the functions (-main.go +README.md):\n%s", diff)
@@ -126,15 +129,34 @@ func TestTheCodeOfTheReadmeWorks(t *testing.T) {
 	}
 }
 
+func TestTheCodeForGoogleNeedsCredentials(t *testing.T) {
+	t.Setenv("GOOGLE_APPLICATION_CREDENTIALS", filepath.Join(t.TempDir(), "none"))
+	if err := atGoogle(t.Context()); err == nil {
+		t.Error("it works without credentials")
+	}
+}
+
+func TestTheCodeForVaultWorks(t *testing.T) {
+	srv := vaultstoretest.NewServer()
+	t.Cleanup(srv.Close)
+	for name, value := range map[string]string{
+		"VAULT_ADDR": srv.URL, "VAULT_TOKEN": vaultstoretest.RootToken, "VAULT_AGENT_ADDR": "", "VAULT_NAMESPACE": "", "VAULT_HEADERS": "",
+	} {
+		t.Setenv(name, value)
+	}
+	zohoFile(t)
+	for range 2 {
+		if err := inVault(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if names := srv.Names("secret"); len(names) != 6 {
+		t.Errorf("five tokens, saved twice, made %q", names)
+	}
+}
+
 func TestMigrateSavesTheFileAndMayBeCalledAgain(t *testing.T) {
-	data, err := os.ReadFile("../../zohofile/testdata/sdk_tokens.python.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Chdir(t.TempDir())
-	if err := os.WriteFile("sdk_tokens.txt", data, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	zohoFile(t)
 	store, err := double(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -146,6 +168,34 @@ func TestMigrateSavesTheFileAndMayBeCalledAgain(t *testing.T) {
 		if all, err := store.GetTokens(t.Context()); len(all) != 5 || err != nil {
 			t.Errorf("%d tokens, %v, want 5", len(all), err)
 		}
+	}
+}
+
+// zohoFile makes the working directory one in which there is a file with five tokens.
+func zohoFile(t *testing.T) {
+	t.Helper()
+	data, err := os.ReadFile("../../zohofile/testdata/sdk_tokens.python.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("sdk_tokens.txt", data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTheReadmeBeginsWithTheCommandsOfANewcomer(t *testing.T) {
+	var commands []string
+	for _, m := range regexp.MustCompile(`(?m)^    (\S.*?)(   .*)?$`).FindAllStringSubmatch(readme(t), -1) {
+		commands = append(commands, m[1])
+	}
+	want := []string{
+		"go run ./examples/quickstart", "make test",
+		"go run ./examples/quickstart -store gcpsm", "go run ./examples/quickstart -store vaultstore",
+		"go get github.com/tokenkeep/tokenkeep",
+	}
+	if diff := cmp.Diff(want, commands); diff != "" {
+		t.Errorf("the commands of README.md (-want +got):\n%s", diff)
 	}
 }
 
