@@ -141,6 +141,31 @@ func (h hand) all() map[string][]version {
 	return all
 }
 
+// edited is the value that follows a record's when somebody changes it.
+func (h hand) edited(value string, change func(*codec.Record)) string {
+	h.t.Helper()
+	record, err := codec.DecodeRecord([]byte(value))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	record.Frame = record.Next(codec.KindToken, h.writeID())
+	change(record)
+	next, err := codec.EncodeRecord(record)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return string(next)
+}
+
+func (h hand) writeID() string {
+	h.t.Helper()
+	id, err := codec.NewWriteID(rand.Reader)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return id
+}
+
 // keepOne makes sure that no version of a secret but the newest has a value.
 func (h hand) keepOne() {
 	h.t.Helper()
@@ -163,11 +188,7 @@ func (h hand) dayPasses() {
 	for ref, at := range index.Graves {
 		index.Graves[ref] = at.Add(-25 * time.Hour)
 	}
-	id, err := codec.NewWriteID(rand.Reader)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	index.Frame = index.Next(codec.KindIndex, id)
+	index.Frame = index.Next(codec.KindIndex, h.writeID())
 	value, err := codec.EncodeIndex(index)
 	if err != nil {
 		h.t.Fatal(err)

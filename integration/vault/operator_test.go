@@ -2,7 +2,6 @@ package vault_test
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"testing"
 	"time"
@@ -269,27 +268,55 @@ func TestASecretThatKeepsMoreVersionsThanItsMountKeepsOldTokens(t *testing.T) {
 	if p.value(p.first, p.newest(p.first)-1) == "" {
 		t.Error("the old version is gone: docs/vault.md says that it stays")
 	}
+	// It is set back, and the next save drops them.
+	p.write(p.path("metadata", p.first), map[string]any{"max_versions": 0})
+	if err := called(p.ids, "SaveToken, a rotation").do(t.Context(), p.another()); err != nil {
+		t.Fatal(err)
+	}
+	p.keepOne()
+}
+
+// What would vanish stays if that is mended: at once by hand, or with the next save.
+func TestAVersionThatWouldVanishIsKept(t *testing.T) {
+	t.Parallel()
+	c := startCore(t)
+	for what, mend := range map[string]func(*place){
+		"undeleted by hand": func(p *place) { p.undelete(p.first, p.newest(p.first)) },
+		"saved anew": func(p *place) {
+			if err := called(p.ids, "SaveToken, an update").do(p.Context(), p.store); err != nil {
+				p.Error(err)
+			}
+		},
+		"turned off for the whole mount, and saved anew": func(p *place) {
+			p.write(p.path("metadata", p.first), map[string]any{"delete_version_after": "1h"})
+			p.configure(map[string]any{"delete_version_after": "-1s"})
+			if err := called(p.ids, "SaveToken, an update").do(p.Context(), p.store); err != nil {
+				p.Error(err)
+			}
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			p := c.place(t, 10)
+			settings := p.path("metadata", p.first)
+			p.write(settings, map[string]any{"delete_version_after": "1h"})
+			p.works("UpdateToken") // of two processes; the second one's changes nothing
+			p.write(settings, map[string]any{"delete_version_after": "0s"})
+			mend(p)
+			versions := p.versions(p.first)
+			if newest := versions[len(versions)-1]; newest.Deleted || newest.Value == "" {
+				t.Errorf("version %d will be deleted", newest.Number)
+			}
+			p.works(finds...)
+		})
+	}
 }
 
 // A write by hand that a store does not know of: it finds out, and writes on top of it.
 func TestAStoreWritesOnTopOfWhatAHandWrote(t *testing.T) {
 	t.Parallel()
 	p := startCore(t).place(t, 10)
-	record, err := codec.DecodeRecord([]byte(p.value(p.first, 0)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	id, err := codec.NewWriteID(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	record.Frame = record.Next(codec.KindToken, id)
-	record.TokenType = "by hand"
-	value, err := codec.EncodeRecord(record)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.hand.put(p.first, map[string]any{"value": string(value)}, p.newest(p.first))
+	value := p.edited(p.value(p.first, 0), func(r *codec.Record) { r.TokenType = "by hand" })
+	p.hand.put(p.first, map[string]any{"value": value}, p.newest(p.first))
 	if err := called(p.ids, "UpdateToken").do(t.Context(), p.store); err != nil {
 		t.Fatal(err)
 	}
