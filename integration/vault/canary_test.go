@@ -63,36 +63,32 @@ func says(t testing.TB, what string, err, kind error, part string) {
 	neverPrinted(t, what, err)
 }
 
-// A noisy core writes all that it logs to a buffer.
-type log struct {
+// A journal is all that a server logs.
+type journal struct {
 	mu   sync.Mutex
 	text bytes.Buffer
 }
 
-func (l *log) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(p)
 }
 
-func (l *log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
-// startNoisy starts a server as startCore does, and returns what it logs, which is all that
-// it can say.
-func startNoisy(t *testing.T, maxEntry int) (*core, *log) {
+// startNoisy starts a server as startCore does, which logs all that it can say. In the end
+// the canary is not in it.
+func startNoisy(t *testing.T, maxEntry int) *core {
 	t.Helper()
-	l := &log{}
-	one, err := vaultnode.StartSmall(t.Context(), maxEntry, hclog.New(&hclog.LoggerOptions{Output: l, Level: hclog.Trace}))
+	j := &journal{}
+	one, err := vaultnode.StartSmall(t.Context(), maxEntry, hclog.New(&hclog.LoggerOptions{Output: j, Level: hclog.Trace}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		stop(t, one)
-		text := l.String()
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		text := j.text.String()
 		if !strings.Contains(text, "[TRACE]") {
 			t.Error("the server logs nothing at the lowest level")
 		}
@@ -102,7 +98,7 @@ func startNoisy(t *testing.T, maxEntry int) (*core, *log) {
 			}
 		}
 	})
-	return &core{Cluster: one, proxy: front(t, one.URL(0))}, l
+	return &core{Cluster: one, proxy: front(t, one.URL(0))}
 }
 
 // nowhere makes sure that the canary stands in values only: in no name of a secret or
@@ -146,7 +142,7 @@ func refuseAfter(skip, times, status int) *fault {
 // that the store goes on, and for ever, so that the operation fails with that.
 func TestTheCanaryComesOutOfNothingThatAProxyEchoes(t *testing.T) {
 	t.Parallel()
-	c, _ := startNoisy(t, 0)
+	c := startNoisy(t, 0)
 	mount := c.mount(t, 10)
 	var wg sync.WaitGroup
 	for _, status := range []int{400, 401, 403, 404, 405, 408, 412, 413, 429, 472, 473, 500, 501, 502, 503} {
@@ -197,7 +193,7 @@ func echoes(t *testing.T, c *core, mount string, status, skip int) {
 // What Vault itself refuses, it refuses with words of its own.
 func TestTheCanaryComesOutOfNothingThatVaultRefuses(t *testing.T) {
 	t.Parallel()
-	c, _ := startNoisy(t, 64<<10)
+	c := startNoisy(t, 64<<10)
 	n := c.tenant(t, 10)
 	store := n.open()
 	n.succeeds(called(n.ids, "GetTokens"), store)

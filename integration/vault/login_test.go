@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"strings"
@@ -37,9 +38,7 @@ func (c *core) program(t *testing.T, role map[string]any) *program {
 		t.Fatal(err)
 	}
 	parameters := map[string]any{"token_policies": []string{n.policyName()}}
-	for name, value := range role {
-		parameters[name] = value
-	}
+	maps.Copy(parameters, role)
 	n.hand.write("auth/"+path+"/role/crm", parameters)
 	p := &program{tenant: n}
 	p.credentials = map[string]any{"role_id": p.ask("role-id", "role_id", false), "secret_id": p.ask("secret-id", "secret_id", true)}
@@ -47,11 +46,11 @@ func (c *core) program(t *testing.T, role map[string]any) *program {
 }
 
 // ask asks for something of the role, or makes it.
-func (p *program) ask(what, field string, make bool) any {
+func (p *program) ask(what, field string, anew bool) any {
 	p.Helper()
 	path := "auth/approle-" + p.hand.mount + "/role/crm/" + what
 	ask := p.hand.client.Logical().ReadWithContext
-	if make {
+	if anew {
 		ask = func(ctx context.Context, path string) (*api.Secret, error) {
 			return p.hand.client.Logical().WriteWithContext(ctx, path, nil)
 		}
@@ -340,42 +339,59 @@ func TestWithoutALoginATokenThatIsGoneIsARefusalUntilThereIsAnother(t *testing.T
 	}
 }
 
-// The watcher keeps a token alive for longer than its TTL; when it can be renewed no more,
-// the watcher ends and a login gets the next one.
-func TestALifetimeWatcherRenewsAndALoginFollowsWhenItEnds(t *testing.T) {
-	t.Parallel()
-	p := startCore(t).program(t, map[string]any{"token_ttl": "1s", "token_max_ttl": "2s"})
-	store, client := p.start()
-	secret, err := client.Logical().WriteWithContext(t.Context(), "auth/approle-"+p.hand.mount+"/login", p.credentials)
+// renewing logs in, and renews the token in the background.
+func (p *program) renewing(client *api.Client) *api.LifetimeWatcher {
+	p.Helper()
+	secret, err := client.Logical().WriteWithContext(p.Context(), "auth/approle-"+p.hand.mount+"/login", p.credentials)
 	if err != nil {
-		t.Fatal(err)
+		p.Fatal(err)
 	}
 	client.SetToken(secret.Auth.ClientToken)
 	watcher, err := client.NewLifetimeWatcher(&api.LifetimeWatcherInput{Secret: secret})
 	if err != nil {
-		t.Fatal(err)
+		p.Fatal(err)
 	}
 	go watcher.Start()
-	defer watcher.Stop()
+	p.Cleanup(watcher.Stop)
+	return watcher
+}
+
+func TestALifetimeWatcherRenewsTheTokenOfAStore(t *testing.T) {
+	t.Parallel()
+	p := startCore(t).program(t, map[string]any{"token_ttl": "1h"})
+	store, client := p.start()
+	watcher := p.renewing(client)
 	select {
 	case <-watcher.RenewCh():
-		p.succeeds(called(p.ids, "FindTokenByID"), store)
 	case err := <-watcher.DoneCh():
 		t.Fatalf("it ended before it renewed: %v", err)
 	case <-time.After(time.Minute):
 		t.Fatal("it did not renew within a minute")
 	}
+	s, err := p.hand.client.Auth().Token().LookupWithContext(t.Context(), client.Token())
+	if err != nil || s.Data["last_renewal_time"] == nil {
+		t.Errorf("the token was not renewed: %v", err)
+	}
+	p.succeeds(called(p.ids, "FindTokenByID"), store)
 	p.loggedIn(0)
+}
+
+// At the token's maximal lifetime the watcher ends, and a login gets the next one.
+func TestALoginFollowsALifetimeWatcherThatEnds(t *testing.T) {
+	t.Parallel()
+	p := startCore(t).program(t, map[string]any{"token_ttl": "1s", "token_max_ttl": "1s"})
+	store, client := p.start()
+	watcher := p.renewing(client)
 	for ended := false; !ended; {
 		select {
 		case <-watcher.RenewCh():
-		case <-watcher.DoneCh():
+		case <-watcher.DoneCh(): //nolint:errcheck // that it ended is what matters
 			ended = true
 		case <-time.After(time.Minute):
 			t.Fatal("it did not end within a minute")
 		}
 	}
-	eventually(t, "a login", func(ctx context.Context) error {
+	eventually(t, "a login", func(context.Context) error {
 		p.succeeds(called(p.ids, "FindTokenByID"), store)
 		if p.logins.Load() == 0 {
 			return errors.New("none yet")
