@@ -15,8 +15,8 @@ import (
 // What operators may do by hand, and what comes of what they must not. docs/vault.md says
 // both.
 
-// A place is a store with the records of seed, an operator at it, and what runs there.
-type place struct {
+// A scene is a store with the records of seed, an operator at it, and what runs there.
+type scene struct {
 	*testing.T
 	hand
 	core  *core
@@ -25,20 +25,20 @@ type place struct {
 	store *token.Store // a process that has read and written all
 }
 
-func (c *core) place(t *testing.T, versions int) *place {
+func (c *core) scene(t *testing.T, versions int) *scene {
 	t.Helper()
 	h := c.hand(t, c.mount(t, versions), "app/oauth")
 	store := c.open(t, h.mount, h.prefix)
-	p := &place{T: t, hand: h, core: c, ids: seed(t, store), store: store}
+	p := &scene{T: t, hand: h, core: c, ids: seed(t, store), store: store}
 	p.first = codec.NameOf(p.ids[0])
 	return p
 }
 
 // another is a process that starts now.
-func (p *place) another() *token.Store { return p.core.open(p.T, p.mount, p.prefix) }
+func (p *scene) another() *token.Store { return p.core.open(p.T, p.mount, p.prefix) }
 
 // works makes sure that methods do, of the store that runs and of another.
-func (p *place) works(names ...string) {
+func (p *scene) works(names ...string) {
 	p.Helper()
 	for what, store := range map[string]*token.Store{"the store": p.store, "another": p.another()} {
 		for _, name := range names {
@@ -50,7 +50,7 @@ func (p *place) works(names ...string) {
 }
 
 // corrupt makes sure that finds say that something is, and what.
-func (p *place) corrupt(part string) {
+func (p *scene) corrupt(part string) {
 	p.Helper()
 	for what, store := range map[string]*token.Store{"the store": p.store, "another": p.another()} {
 		for _, name := range []string{"FindTokenByID", "FindToken by user"} {
@@ -64,11 +64,11 @@ var finds = []string{"FindToken by user", "FindToken by refresh token", "FindTok
 func TestWhatOperatorsMayDo(t *testing.T) {
 	t.Parallel()
 	c := startCore(t)
-	for what, do := range map[string]func(*place){
-		"destroy versions below the newest": func(p *place) {
+	for what, do := range map[string]func(*scene){
+		"destroy versions below the newest": func(p *scene) {
 			p.destroy(codec.RootName, 1)
 		},
-		"change custom metadata": func(p *place) {
+		"change custom metadata": func(p *scene) {
 			own := map[string]any{"owner": "team-a"}
 			p.write(p.path("metadata", p.first), map[string]any{"custom_metadata": own})
 			p.works("UpdateToken")
@@ -77,7 +77,7 @@ func TestWhatOperatorsMayDo(t *testing.T) {
 				p.Errorf("the store changed it: %s, %v", diff, err)
 			}
 		},
-		"undelete the newest version that somebody deleted": func(p *place) {
+		"undelete the newest version that somebody deleted": func(p *scene) {
 			n := p.newest(p.first)
 			if err := p.client.KVv2(p.mount).Delete(p.Context(), p.prefix+"/"+p.first); err != nil {
 				p.Fatal(err)
@@ -85,7 +85,7 @@ func TestWhatOperatorsMayDo(t *testing.T) {
 			p.corrupt("is deleted, by hand or by delete_version_after: undelete it")
 			p.undelete(p.first, n)
 		},
-		"put back the value of a version that somebody destroyed": func(p *place) {
+		"put back the value of a version that somebody destroyed": func(p *scene) {
 			n, value := p.newest(p.first), p.value(p.first, 0)
 			p.destroy(p.first, n)
 			p.corrupt("is destroyed, and is the newest")
@@ -94,7 +94,7 @@ func TestWhatOperatorsMayDo(t *testing.T) {
 	} {
 		for _, versions := range []int{1, 10} {
 			t.Run(what, func(t *testing.T) {
-				p := c.place(t, versions)
+				p := c.scene(t, versions)
 				do(p)
 				p.works(finds...)
 				for _, m := range methods(p.ids) {
@@ -112,7 +112,7 @@ func TestWhatOperatorsMayDo(t *testing.T) {
 // that it waits for it.
 func TestAnOlderValueThatIsPutBack(t *testing.T) {
 	t.Parallel()
-	p := startCore(t).place(t, 10)
+	p := startCore(t).scene(t, 10)
 	older := p.value(p.first, 0)
 	update := called(p.ids, "SaveToken, an update")
 	if err := update.do(t.Context(), p.store); err != nil {
@@ -139,12 +139,12 @@ func TestAnOlderValueThatIsPutBack(t *testing.T) {
 func TestARecordWhoseNewestVersionIsLost(t *testing.T) {
 	t.Parallel()
 	c := startCore(t)
-	for what, do := range map[string]func(p *place, n int){
-		"deleted, by hand or by delete_version_after: undelete it": func(p *place, n int) { p.remove(p.first, n) },
-		"destroyed, and is the newest":                             func(p *place, n int) { p.destroy(p.first, n) },
+	for what, do := range map[string]func(p *scene, n int){
+		"deleted, by hand or by delete_version_after: undelete it": func(p *scene, n int) { p.remove(p.first, n) },
+		"destroyed, and is the newest":                             func(p *scene, n int) { p.destroy(p.first, n) },
 	} {
 		t.Run(what, func(t *testing.T) {
-			p := c.place(t, 10)
+			p := c.scene(t, 10)
 			do(p, p.newest(p.first))
 			before := p.all()
 			for _, name := range []string{"FindTokenByID", "FindToken by user", "SaveToken, a rotation", "UpdateToken", "DeleteToken of it", "GetTokens"} {
@@ -177,7 +177,7 @@ func TestARecordWhoseNewestVersionIsLost(t *testing.T) {
 
 func TestTheIndexWhoseNewestVersionIsDeleted(t *testing.T) {
 	t.Parallel()
-	p := startCore(t).place(t, 10)
+	p := startCore(t).scene(t, 10)
 	n := p.newest(codec.RootName)
 	p.remove(codec.RootName, n)
 	fresh := p.another()
@@ -192,7 +192,7 @@ func TestTheIndexWhoseNewestVersionIsDeleted(t *testing.T) {
 // Without the index no key finds a record; it is not taken for an empty store.
 func TestTheIndexThatIsRemovedWithItsMetadata(t *testing.T) {
 	t.Parallel()
-	p := startCore(t).place(t, 10)
+	p := startCore(t).scene(t, 10)
 	p.purge(codec.RootName)
 	for _, name := range []string{"FindToken by user", "SaveToken, an insert", "SaveToken, an update", "GetTokens"} {
 		says(t, name, called(p.ids, name).do(t.Context(), p.another()), token.ErrCorrupt, "secret index is missing though records exist: restore it")
@@ -206,7 +206,7 @@ func TestTheIndexThatIsRemovedWithItsMetadata(t *testing.T) {
 // A record that is removed with its metadata is one no more; its user may be saved anew.
 func TestARecordThatIsRemovedWithItsMetadata(t *testing.T) {
 	t.Parallel()
-	p := startCore(t).place(t, 10)
+	p := startCore(t).scene(t, 10)
 	p.purge(p.first)
 	_, err := p.another().FindTokenByID(t.Context(), p.ids[0])
 	wantErr(t, "by id", err, token.ErrNotFound)
@@ -224,7 +224,7 @@ func TestARecordThatIsRemovedWithItsMetadata(t *testing.T) {
 // What stands beside the text is no part of the store, and goes with the next write.
 func TestMembersThatAreAddedByHandAreLostWithTheNextWrite(t *testing.T) {
 	t.Parallel()
-	p := startCore(t).place(t, 10)
+	p := startCore(t).scene(t, 10)
 	if _, err := p.client.KVv2(p.mount).Patch(t.Context(), p.prefix+"/"+p.first, map[string]any{"note": "by hand"}); err != nil {
 		t.Fatal(err)
 	}
@@ -240,7 +240,7 @@ func TestMembersThatAreAddedByHandAreLostWithTheNextWrite(t *testing.T) {
 
 func TestAValueThatIsEditedByHandIsCorrupt(t *testing.T) {
 	t.Parallel()
-	p := startCore(t).place(t, 10)
+	p := startCore(t).scene(t, 10)
 	value := p.value(p.first, 0)
 	for _, data := range []map[string]any{{"value": ""}, {"value": canary}, {"value": map[string]any{"a": 1}}, {"other": canary}} {
 		p.hand.put(p.first, data, p.newest(p.first))
@@ -258,7 +258,7 @@ func TestAValueThatIsEditedByHandIsCorrupt(t *testing.T) {
 // A secret with settings of its own: the store reads those of the mount.
 func TestASecretThatKeepsMoreVersionsThanItsMountKeepsOldTokens(t *testing.T) {
 	t.Parallel()
-	p := startCore(t).place(t, 1)
+	p := startCore(t).scene(t, 1)
 	p.write(p.path("metadata", p.first), map[string]any{"max_versions": 5})
 	for _, name := range []string{"UpdateToken", "SaveToken, an update"} {
 		if err := called(p.ids, name).do(t.Context(), p.another()); err != nil {
@@ -280,14 +280,14 @@ func TestASecretThatKeepsMoreVersionsThanItsMountKeepsOldTokens(t *testing.T) {
 func TestAVersionThatWouldVanishIsKept(t *testing.T) {
 	t.Parallel()
 	c := startCore(t)
-	for what, mend := range map[string]func(*place){
-		"undeleted by hand": func(p *place) { p.undelete(p.first, p.newest(p.first)) },
-		"saved anew": func(p *place) {
+	for what, mend := range map[string]func(*scene){
+		"undeleted by hand": func(p *scene) { p.undelete(p.first, p.newest(p.first)) },
+		"saved anew": func(p *scene) {
 			if err := called(p.ids, "SaveToken, an update").do(p.Context(), p.store); err != nil {
 				p.Error(err)
 			}
 		},
-		"turned off for the whole mount, and saved anew": func(p *place) {
+		"turned off for the whole mount, and saved anew": func(p *scene) {
 			p.write(p.path("metadata", p.first), map[string]any{"delete_version_after": "1h"})
 			p.configure(map[string]any{"delete_version_after": "-1s"})
 			if err := called(p.ids, "SaveToken, an update").do(p.Context(), p.store); err != nil {
@@ -296,7 +296,7 @@ func TestAVersionThatWouldVanishIsKept(t *testing.T) {
 		},
 	} {
 		t.Run(what, func(t *testing.T) {
-			p := c.place(t, 10)
+			p := c.scene(t, 10)
 			settings := p.path("metadata", p.first)
 			p.write(settings, map[string]any{"delete_version_after": "1h"})
 			p.works("UpdateToken") // of two processes; the second one's changes nothing
@@ -314,7 +314,7 @@ func TestAVersionThatWouldVanishIsKept(t *testing.T) {
 // A write by hand that a store does not know of: it finds out, and writes on top of it.
 func TestAStoreWritesOnTopOfWhatAHandWrote(t *testing.T) {
 	t.Parallel()
-	p := startCore(t).place(t, 10)
+	p := startCore(t).scene(t, 10)
 	value := p.edited(p.value(p.first, 0), func(r *codec.Record) { r.TokenType = "by hand" })
 	p.hand.put(p.first, map[string]any{"value": value}, p.newest(p.first))
 	if err := called(p.ids, "UpdateToken").do(t.Context(), p.store); err != nil {
