@@ -6,6 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tokenkeep/tokenkeep/codec"
+	"github.com/tokenkeep/tokenkeep/token"
 	"github.com/tokenkeep/tokenkeep/vaultstore"
 )
 
@@ -62,6 +63,34 @@ func losesUpdate(n *tenant, lost right) {
 
 func losesRead(n *tenant, lost right) {
 	n.tries(lost, func(method) string { return "GET data " })
+}
+
+// Nobody asks for it but who was told that a record will vanish. Then it tells whether that
+// is the secret's own setting, and when it is mended.
+func losesMetadata(n *tenant, lost right) {
+	n.tries(lost, func(method) string { return "" })
+	if refused := n.watch.refused(); len(refused) > 0 {
+		n.Errorf("requests were refused: %q", refused)
+	}
+	for _, has := range []bool{true, false} {
+		n := n.core.tenant(n.T, 10)
+		if !has {
+			n.gets(n.policy.without(lost))
+		}
+		settings := n.hand.path("metadata", codec.NameOf(n.ids[0]))
+		update := called(n.ids, "SaveToken, an update")
+		n.hand.write(settings, map[string]any{"delete_version_after": "1h"})
+		n.succeeds(called(n.ids, "UpdateToken"), n.store) // the write that finds it out
+		says(n, "the next write", update.do(n.Context(), n.store), token.ErrInvalid, "delete_version_after of the secret is set, and it would vanish")
+		n.hand.write(settings, map[string]any{"delete_version_after": "0s"})
+		if has {
+			n.succeeds(update, n.store)
+		} else {
+			says(n, "a write when it is mended", update.do(n.Context(), n.store), token.ErrInvalid, "if that was done, a write will tell in a minute")
+			n.succeeds(update, n.open())
+		}
+		n.hand.keepOne()
+	}
 }
 
 func losesList(n *tenant, lost right) {

@@ -269,6 +269,7 @@ var losses = map[right]func(*tenant, right){
 	{"create", "data"}:     losesCreate,
 	{"update", "data"}:     losesUpdate,
 	{"read", "data"}:       losesRead,
+	{"read", "metadata"}:   losesMetadata,
 	{"list", "metadata"}:   losesList,
 	{"delete", "metadata"}: losesDelete,
 	{"update", "destroy"}:  losesDestroy,
