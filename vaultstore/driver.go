@@ -94,11 +94,20 @@ func NewDriver(client *api.Client, mount, prefix string, opts *Options) (*Driver
 
 // A secret is what Vault answers to a read of a version.
 type secret struct {
+	wrapped
 	Data *struct {
 		Data     map[string]any `json:"data"`
 		Metadata *metadata      `json:"metadata"`
 	} `json:"data"`
 }
+
+// A wrapped answer is kept by Vault, for whoever has its token. That of a control group is
+// not even made before somebody allows it.
+type wrapped struct {
+	Info json.RawMessage `json:"wrap_info"`
+}
+
+func (w wrapped) is() bool { return len(w.Info) > 0 && string(w.Info) != "null" }
 
 // Metadata is what Vault answers of a version.
 type metadata struct {
@@ -137,6 +146,8 @@ func (d *Driver) readVersion(ctx context.Context, how driver.Freshness, w *write
 	switch {
 	case e != nil && (s.Data == nil || s.Data.Metadata == nil):
 		return "", nil, nil // there is no such secret, or no such version any more
+	case s.is():
+		return "", nil, &driver.Error{Op: opGet, Name: name, Kind: driver.ErrInvalid, Hint: wrappedHint}
 	case s.Data == nil || s.Data.Metadata.number() == 0:
 		return "", nil, &driver.Error{Op: opGet, Name: name, Kind: driver.ErrInvalid, Hint: notVersioned}
 	}
@@ -293,7 +304,7 @@ func (d *Driver) Names(ctx context.Context) iter.Seq2[string, error] {
 				Keys []string `json:"keys"`
 			} `json:"data"`
 		}
-		if json.Unmarshal(body, &list) != nil {
+		if json.Unmarshal(body, &list) != nil || list.Data.Keys == nil {
 			yield("", &driver.Error{Op: opList, Kind: driver.ErrUnavailable, Hint: foreignHint})
 			return
 		}

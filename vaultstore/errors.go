@@ -52,6 +52,7 @@ const (
 	behindHint     = "this node is behind"
 	noAnswerHint   = "no answer: are the client's address and TLS settings right?"
 	foreignHint    = "the answer is none of Vault's"
+	wrappedHint    = "the answer is wrapped, as by a control group: a store can do nothing with that"
 )
 
 // The texts that tell two meanings of a status apart.
@@ -59,7 +60,6 @@ const (
 	textMismatch   = "check-and-set parameter did not match the current version"
 	textUpgrading  = "from non-versioned to versioned data" // "Upgrading ...", "Waiting for the primary to upgrade ..."
 	textRecovery   = "path disabled in replication DR secondary mode"
-	textRoute      = "no handler for route"
 	textToken      = "invalid token"
 	textSealed     = "Vault is sealed"
 	textNoLeader   = "active cluster node not found"
@@ -97,10 +97,10 @@ func kindOf(status int, texts []string, raw bool) (hint string, kind error) {
 		switch {
 		case raw:
 			return foreignHint, driver.ErrUnavailable
-		case says(textRoute):
+		case len(texts) > 0: // "no handler for route ...", "unsupported path"
 			return mountHint, driver.ErrInvalid
 		}
-		return "", errNone
+		return "", errNone // Vault has no words for it
 	case http.StatusPreconditionFailed:
 		return behindHint, errTransient
 	case http.StatusRequestEntityTooLarge:
@@ -120,7 +120,8 @@ func kindOf(status int, texts []string, raw bool) (hint string, kind error) {
 		case says(textSealed):
 			return textSealed, errTransient
 		case says(textNoActive):
-			return "the cluster has no leader", errTransient
+			// A standby says so too when the leader was lost to which it had passed the request on.
+			return "the cluster has no leader", driver.ErrUnavailable
 		case says(textOverloaded):
 			return "Vault is overloaded", errTransient
 		}

@@ -38,6 +38,8 @@ func disturb(s *service, seed uint64) *disturbance {
 	inject(0.01, vaultstoretest.LoseRequest())
 	inject(0.01, vaultstoretest.FailBefore(http.StatusBadRequest, saysMismatch), "PUT data")
 	inject(0.03, vaultstoretest.FailAfter(http.StatusBadGateway, "slow"), writes...)
+	inject(0.01, vaultstoretest.FailAfter(http.StatusInternalServerError, saysLostOffice), writes...)
+	inject(0.01, vaultstoretest.FailAfter(http.StatusServiceUnavailable, saysNoActive), writes...)
 	inject(0.02, vaultstoretest.LoseAnswer(), writes...)
 	inject(0.02, vaultstoretest.RedirectAfter(), writes...)
 	inject(0.04, vaultstoretest.Duplicate(), writes...)

@@ -106,12 +106,19 @@ func TestAnOutageAfterALostAnswer(t *testing.T) {
 				value := first(t)
 				rev := put(t, d, "a", value, driver.Absent)
 				next := after(t, value)
-				lose := func() (hit *vaultstoretest.Injection) { return s.fault(1, vaultstoretest.LoseAnswer(), "PUT data") }
+				// The answer of the next write is lost, and the outage is there before anybody looks.
+				lose := func() {
+					off := make(chan struct{})
+					s.fault(1, vaultstoretest.LoseAnswer(), "PUT data")
+					look := s.fault(1, vaultstoretest.Hold(off), "GET data")
+					go func() {
+						reaches(t, look)
+						turn(s, true)
+						close(off)
+					}()
+				}
 
-				go func(hit *vaultstoretest.Injection) {
-					reaches(t, hit)
-					turn(s, true)
-				}(lose())
+				lose()
 				time.AfterFunc(time.Minute, func() { turn(s, false) })
 				rev, err := d.Put(t.Context(), "a", next, rev)
 				if err != nil {
@@ -119,12 +126,8 @@ func TestAnOutageAfterALostAnswer(t *testing.T) {
 				}
 				s.stands(t, "a", next, rev)
 
-				hit := lose()
+				lose()
 				s.fault(0, vaultstoretest.LoseRequest(), "GET data")
-				go func() {
-					reaches(t, hit)
-					turn(s, true)
-				}()
 				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 				defer cancel()
 				_, err = d.Put(ctx, "a", after(t, next), rev)

@@ -2,6 +2,7 @@ package vaultstore
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"maps"
@@ -47,6 +48,9 @@ type attempts struct {
 	// resent: the client repeated one by itself, after an answer that nobody saw. One that
 	// it sent to another node, as it was told to, is none.
 	resent bool
+	// moved: the last one went to another node, as a first one told the client. That may
+	// have tried before to pass it on itself.
+	moved bool
 	// late: Vault could not be asked at once what became of them, and others had the time
 	// to write.
 	late bool
@@ -109,6 +113,7 @@ func (d *Driver) sendOnce(ctx context.Context, r request) ([]byte, *driver.Error
 		return nil, failed(ctx, r.op, r.name, err)
 	}
 	req := d.client.NewRequest(r.method, "/v1/"+r.path)
+	req.WrapTTL = "" // whatever the client or its environment asks to be wrapped
 	maps.Copy(req.Params, r.params)
 	if r.how == driver.Fresh {
 		if req.Headers == nil {
@@ -130,11 +135,27 @@ func (d *Driver) sendOnce(ctx context.Context, r request) ([]byte, *driver.Error
 		return body, nil
 	}
 	if r.seen != nil {
-		some, repeated := sent.count()
+		some, repeated, moved := sent.count()
 		r.seen.unsure = r.seen.unsure || some && tellsNothing(err)
 		r.seen.resent = r.seen.resent || repeated
+		r.seen.moved = moved
 	}
-	return body, failed(ctx, r.op, r.name, err)
+	e := failed(ctx, r.op, r.name, err)
+	if errors.Is(e.Kind, errNone) && !vaults(body) {
+		e.Kind, e.Hint = driver.ErrUnavailable, foreignHint
+	}
+	return body, e
+}
+
+// vaults reports whether an answer that says that there is nothing is Vault's: a list of
+// errors without one, or the data of a version without a value. Others answer 404 too, and
+// absence is believed of Vault only.
+func vaults(body []byte) bool {
+	var answer struct {
+		Errors *[]string       `json:"errors"`
+		Data   json.RawMessage `json:"data"`
+	}
+	return json.Unmarshal(body, &answer) == nil && (answer.Errors != nil || answer.Data != nil)
 }
 
 // Sendings are how often the client sent one request, and where to.
@@ -163,16 +184,16 @@ func (s *sendings) watch(ctx context.Context) context.Context {
 	})
 }
 
-// count reports whether the request was sent, and whether twice to one place. One that
-// never got a connection was not sent. An HTTP client that does not say whether it asks
-// for one is taken to have sent it.
-func (s *sendings) count() (some, repeated bool) {
+// count reports whether the request was sent, whether twice to one place, and whether to
+// several. One that never got a connection was not sent. An HTTP client that does not say
+// whether it asks for one is taken to have sent it.
+func (s *sendings) count() (some, repeated, moved bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, n := range s.got {
 		repeated = repeated || n > 1
 	}
-	return len(s.got) > 0 || !s.asked, repeated
+	return len(s.got) > 0 || !s.asked, repeated, len(s.got) > 1
 }
 
 // receive reads an answer.

@@ -100,6 +100,9 @@ func bubble(t *testing.T, f func(t *testing.T, s *service), opts ...vaultstorete
 	synctest.Test(t, func(t *testing.T) { f(t, virtual(t, opts...)) })
 }
 
+// pass lets time pass in a bubble.
+func pass(d time.Duration) { time.Sleep(d) } //nolint:forbidigo // it takes none
+
 // start starts a service that ends with the test.
 func start(t testing.TB, opts ...vaultstoretest.Option) *service {
 	t.Helper()
@@ -141,6 +144,28 @@ func (s *service) sdk(t testing.TB) *api.Client {
 	client.SetToken(vaultstoretest.RootToken)
 	client.SetMaxRetries(0)
 	return client
+}
+
+// A roundTrip is an http.RoundTripper, for what is between a client and Vault.
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// behind returns a driver of a service in a bubble whose requests go through something.
+func (s *service) behind(t testing.TB, between http.RoundTripper) *vaultstore.Driver {
+	t.Helper()
+	config := s.sdk(t).CloneConfig()
+	config.HttpClient.Transport = between
+	client, err := api.NewClient(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.SetToken(vaultstoretest.RootToken)
+	d, err := vaultstore.NewDriver(client, mount, prefix, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
 }
 
 // driver returns a driver under prefix. Its calls are the first that count.

@@ -20,8 +20,11 @@ type write struct {
 	base  int64 // the version that it replaces, 0 for none; it makes the next one
 	began time.Time
 	seen  attempts
-	// unread: a mismatch came whose reason nothing has told yet. It may be this write.
-	unread bool
+	// doubted is when the last refusal came that may be for this very write: a mismatch, or
+	// what another node says to whom a first one sent it. Zero: none, or it was explained.
+	doubted time.Time
+	dark    int       // how many looks in a row told nothing
+	place   *metadata // of the version that it made, if it was found there
 }
 
 // settle sends a write until it is known what became of it.
@@ -37,44 +40,42 @@ type write struct {
 // applied, when Vault is in trouble for longer than a caller should wait; and with the
 // context.
 func (w *write) settle(ctx context.Context) (driver.Revision, error) {
-	dark := 0 // how many looks in a row told nothing
+	var e *driver.Error
 	for try := 0; ; try++ {
-		m, e := w.send(ctx)
-		if e == nil {
-			return w.won(ctx, m)
+		over := time.Since(w.began) > patience
+		if try == 0 || !over || w.seen.unsure { // else what is left is to explain a refusal
+			if e = w.send(ctx); e == nil {
+				return w.won(ctx)
+			}
 		}
-		mismatch := errors.Is(e.Kind, errMismatch)
-		if mismatch && rule.Off(rule.WriteID) {
-			return "", w.conflict(e)
-		}
-		w.unread = w.unread || mismatch
+		var trouble *driver.Error
 		if !w.refused() {
-			v, trouble := w.look(ctx)
-			w.unread = w.unread && (v != open || trouble != nil)
-			switch v {
-			case won:
-				return w.won(ctx, nil)
-			case lost:
+			var v verdict
+			began := time.Now()
+			v, trouble = w.look(ctx)
+			w.count(v, trouble, began)
+			switch {
+			case v == won:
+				return w.won(ctx)
+			case v == lost:
 				return "", w.conflict(e)
-			case below, untold:
-				if dark++; dark == darkLooks || v == untold && w.inTime() {
-					return "", w.inDoubt(v, e)
-				}
-				w.seen.late = true
-			case open:
-				dark = 0
+			case w.dark == darkLooks, v == untold && w.inTime():
+				return "", w.inDoubt(v, e)
 			}
+			w.seen.late = w.seen.late || v != open || trouble != nil
 			if trouble != nil {
-				e, w.seen.late = trouble, true
+				e = trouble
 			}
 		}
-		// What is left is to send it again, unless that has no use.
-		switch {
+		// What is left is to go on, unless that has no use.
+		switch over = time.Since(w.began) > patience; {
 		case ctx.Err() != nil:
 			return "", w.gaveUp(ctx.Err(), e)
 		case !passes(e.Kind) && w.refused():
 			return "", final(e)
-		case time.Since(w.began) > patience && (!passes(e.Kind) || !w.seen.unsure):
+		case over && !passes(e.Kind):
+			return "", w.gaveUp(nil, e)
+		case over && !w.seen.unsure && (w.doubted.IsZero() || trouble != nil):
 			return "", w.gaveUp(nil, e)
 		}
 		if err := pause(ctx, try, e); err != nil {
@@ -83,8 +84,25 @@ func (w *write) settle(ctx context.Context) (driver.Revision, error) {
 	}
 }
 
+// count counts a look that began at some time. One that shows the base may be of a node
+// that is behind: it explains a refusal of some time before.
+func (w *write) count(v verdict, trouble *driver.Error, began time.Time) {
+	switch {
+	case v == below || v == untold:
+		w.dark++
+	case v == open:
+		w.dark = 0
+		if trouble == nil && began.Sub(w.doubted) >= lag {
+			w.doubted = time.Time{}
+		}
+	}
+}
+
+// lag is how far a node is behind, at the most, that answers a read at all.
+const lag = 2 * time.Second
+
 // refused reports whether all requests of the write were, so that none was applied.
-func (w *write) refused() bool { return !w.seen.unsure && !w.seen.resent && !w.unread }
+func (w *write) refused() bool { return !w.seen.unsure && !w.seen.resent && w.doubted.IsZero() }
 
 // inTime reports whether the write was sent once, refused, and looked for at once. To be
 // there, something on the way must have sent it twice, and more others than a history
@@ -96,34 +114,48 @@ func passes(kind error) bool {
 	return errors.Is(kind, errMismatch) || errors.Is(kind, errTransient) || errors.Is(kind, driver.ErrUnavailable)
 }
 
+// prompt is how soon an answer comes that nobody on the way waited for.
+const prompt = time.Second
+
 // send makes one request.
-func (w *write) send(ctx context.Context) (*metadata, *driver.Error) {
+func (w *write) send(ctx context.Context) *driver.Error {
 	options := map[string]any{"cas": w.base}
 	if rule.Off(rule.CAS) {
 		options = map[string]any{}
 	}
+	began := time.Now()
 	body, e := w.d.send(ctx, request{
 		op: opPut, name: w.name, method: http.MethodPut, path: w.d.path("data", w.name),
 		body: map[string]any{"data": map[string]string{member: w.value}, "options": options},
 		how:  driver.Fresh, seen: &w.seen,
 	})
 	if e != nil {
-		return nil, e
+		mismatch := errors.Is(e.Kind, errMismatch)
+		if mismatch || w.seen.moved && passes(e.Kind) {
+			w.doubted = time.Now()
+		}
+		w.seen.late = w.seen.late || mismatch && time.Since(began) > prompt
+		return e
 	}
 	var out struct {
+		wrapped
 		Data *metadata `json:"data"`
 	}
-	switch err := json.Unmarshal(body, &out); {
-	case rule.Off(rule.CAS) && err == nil && out.Data.number() > 0:
-		w.base = out.Data.number() - 1
-	case err == nil && out.Data.number() == 0:
+	err := json.Unmarshal(body, &out)
+	switch n := out.Data.number(); {
+	case rule.Off(rule.CAS) && err == nil && n > 0:
+		w.base = n - 1
+	case err == nil && out.is():
+		return &driver.Error{Op: opPut, Name: w.name, Kind: driver.ErrOutcomeUnknown, Hint: wrappedHint}
+	case err == nil && n == 0, len(body) == 0:
 		// A mount of version 1 stores what it gets, and answers nothing.
-		return nil, &driver.Error{Op: opPut, Name: w.name, Kind: driver.ErrOutcomeUnknown, Hint: "the answer names no version; " + notVersioned}
-	case err != nil || out.Data.number() != w.base+1:
+		return &driver.Error{Op: opPut, Name: w.name, Kind: driver.ErrOutcomeUnknown, Hint: "the answer names no version; " + notVersioned}
+	case err != nil || n != w.base+1:
 		w.seen.unsure = true
-		return nil, &driver.Error{Op: opPut, Name: w.name, Kind: driver.ErrUnavailable, Hint: "the answer is none to what was asked"}
+		return &driver.Error{Op: opPut, Name: w.name, Kind: driver.ErrUnavailable, Hint: "the answer is none to what was asked"}
 	}
-	return out.Data, nil
+	w.place = out.Data
+	return nil
 }
 
 // A verdict is what became of a write.
@@ -162,7 +194,8 @@ func (w *write) look(ctx context.Context) (verdict, *driver.Error) {
 	switch {
 	case e != nil:
 		return open, e
-	case value == w.value:
+	case value == w.value && !rule.Off(rule.WriteID):
+		w.place = place
 		return won, nil
 	case value != "":
 		return lost, nil
@@ -175,7 +208,7 @@ func (w *write) look(ctx context.Context) (verdict, *driver.Error) {
 		return open, nil
 	case head.number() <= w.base:
 		return below, nil
-	case codec.Includes([]byte(value), []byte(w.value)):
+	case codec.Includes([]byte(value), []byte(w.value)) && !rule.Off(rule.WriteID):
 		return won, nil
 	case codec.Excludes([]byte(value), []byte(w.value)):
 		return lost, nil
@@ -199,9 +232,9 @@ func (w *write) inDoubt(v verdict, e *driver.Error) error {
 }
 
 // won ends a write that is there.
-func (w *write) won(ctx context.Context, m *metadata) (driver.Revision, error) {
-	if m != nil {
-		w.d.noteMount(m, true)
+func (w *write) won(ctx context.Context) (driver.Revision, error) {
+	if w.place != nil {
+		w.d.noteMount(w.place, true)
 	}
 	w.d.destroy(ctx, w.name, w.base+1)
 	return revisionOf(w.base+1, w.value), nil

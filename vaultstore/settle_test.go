@@ -27,6 +27,7 @@ const (
 	saysDenied     = "1 error occurred:\n\t* permission denied\n\n"
 	saysExpired    = "2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n"
 	saysNoRoute    = `no handler for route "secret/data/a". route entry not found.`
+	saysLostOffice = "1 error occurred:\n\t* leadership lost while committing log\n\n"
 	saysTooLarge   = "1 error occurred:\n\t* put failed due to value being too large; got 1234567 bytes, max: 1048576 bytes\n\n"
 	saysState      = "required index state not present"
 )
@@ -167,9 +168,15 @@ func settlements() []settlement {
 	for what, do := range map[string]vaultstoretest.Action{
 		"out of quota": vaultstoretest.Throttle(), "behind": before(412, saysState), "upgrading": before(400, saysUpgrading),
 		"waiting for an upgrade": before(400, saysWaiting), "sealed": before(503, saysSealed), "without a leader": before(500, saysNoLeader),
-		"without a leader that a standby knows": before(503, saysNoActive), "overloaded": before(503, saysOverloaded),
+		"overloaded": before(503, saysOverloaded),
 	} { // What was surely not applied is waited out.
 		list = append(list, settlement{what: what + " for a while", writes: actions{do, do, do}, calls: "PPPPD"})
+	}
+	// A leader that is cut off, and a standby that passed the write on to one, may have it.
+	for status, says := range map[int]string{500: saysLostOffice, 503: saysNoActive} {
+		list = append(list,
+			settlement{what: says + " before", writes: actions{before(status, says)}, calls: "PGGPD"},
+			settlement{what: says + " after", writes: actions{vaultstoretest.FailAfter(status, says)}, calls: "PGD"})
 	}
 	for _, status := range []int{408, 472, 473, 500, 502, 503, 504, 599} {
 		open := status == 408 || status >= 500
