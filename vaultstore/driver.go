@@ -26,6 +26,7 @@ const (
 	opDelete  = "DELETE metadata"
 	opDestroy = "PUT destroy"
 	opList    = "LIST metadata"
+	opAsk     = "GET metadata"
 	opConfig  = "GET config"
 	opMount   = "GET sys/internal/ui/mounts"
 	opLogin   = "login"
@@ -60,17 +61,10 @@ type Driver struct {
 
 	// mountKnown: the mount is one of version 2, whose versions do not vanish.
 	mountKnown atomic.Bool
-	// vanishing: what this driver wrote last will be deleted by the mount.
-	vanishing atomic.Bool
-	// keeps is how many versions the mount keeps of a secret, as far as that is known.
-	keeps atomic.Int32
-	// undestroyed is a secret whose old versions this driver may not destroy.
-	undestroyed atomic.Pointer[version]
-}
-
-type version struct {
-	name   string
-	number int64
+	// keeps is how many versions the mount keeps of a secret, 0 if nobody has asked yet.
+	keeps     atomic.Int64
+	vanishing vanishing
+	replaced  replaced
 }
 
 var _ driver.Driver = (*Driver)(nil)
@@ -194,7 +188,7 @@ func (d *Driver) readOne(ctx context.Context, how driver.Freshness, item *driver
 	case !possible(value):
 		item.Err = &driver.Error{Op: opGet, Name: item.Name, Kind: driver.ErrCorrupt, Hint: "its value was not written by tokenkeep"}
 	default:
-		d.noteMount(m, false)
+		d.noteLife(item.Name, m, false)
 		item.Revision, item.Value = revisionOf(m.number(), value), []byte(value)
 	}
 	return nil
@@ -256,11 +250,23 @@ func (d *Driver) Put(ctx context.Context, name string, value []byte, prev driver
 	case !ours:
 		return "", &driver.Error{Op: opPut, Name: name, Kind: driver.ErrConflict, Hint: "the revision is none of this driver"}
 	}
-	if err := errors.Join(d.checkMount(ctx), d.mayDestroy(ctx)); err != nil {
+	if err := d.mayWrite(ctx, name); err != nil {
 		return "", err
 	}
 	w := &write{d: d, name: name, value: string(value), base: base, began: time.Now()}
 	return w.settle(ctx)
+}
+
+// mayWrite makes sure that nothing that an operator set makes a write do harm. It takes
+// no request if nothing is in doubt.
+func (d *Driver) mayWrite(ctx context.Context, name string) error {
+	if err := d.checkMount(ctx); err != nil {
+		return err
+	}
+	if err := d.checkLife(ctx, name); err != nil {
+		return err
+	}
+	return d.mayDestroy(ctx, name)
 }
 
 // Delete implements driver.Driver. It removes the metadata of the secret, and with it
@@ -276,6 +282,7 @@ func (d *Driver) Delete(ctx context.Context, name string) error {
 	_, e := d.call(ctx, request{op: opDelete, name: name, method: http.MethodDelete, path: d.path("metadata", name), seen: &seen})
 	switch {
 	case e == nil || errors.Is(e.Kind, errNone):
+		d.replaced.forget(name)
 		return nil
 	case seen.unsure:
 		e.Cause, e.Kind = errors.Join(ctx.Err(), e.Cause), driver.ErrOutcomeUnknown

@@ -234,7 +234,7 @@ func (w *write) inDoubt(v verdict, e *driver.Error) error {
 // won ends a write that is there.
 func (w *write) won(ctx context.Context) (driver.Revision, error) {
 	if w.place != nil {
-		w.d.noteMount(w.place, true)
+		w.d.noteLife(w.name, w.place, true)
 	}
 	w.d.destroy(ctx, w.name, w.base+1)
 	return revisionOf(w.base+1, w.value), nil
