@@ -58,6 +58,9 @@ func (w *write) settle(ctx context.Context) (driver.Revision, error) {
 			case v == won:
 				return w.won(ctx)
 			case v == lost:
+				if rule.Off(rule.Winner) {
+					w.d.destroy(ctx, w.name, w.base+2)
+				}
 				return "", w.conflict(e)
 			case w.dark == darkLooks, v == untold && w.inTime():
 				return "", w.inDoubt(v, e)

@@ -35,12 +35,14 @@ var checks = map[rule.Rule][]check{
 		{"token/memstore", "TestDriver"},
 		{"awssm", "TestDriver"},
 		{"gcpsm", "TestDriver"},
+		{"vaultstore", "TestDriver"},
 	},
 	rule.WriteID: {
 		{"token", simulations},
 		{"token/memstore", "TestDriver"},
 		{"awssm", "TestPut"},
 		{"gcpsm", "TestPut"},
+		{"vaultstore", "TestPut"},
 	},
 	rule.Claim:     {{"token", simulations}},
 	rule.Base:      {{"token", simulations}},
@@ -50,7 +52,10 @@ var checks = map[rule.Rule][]check{
 	rule.Floor:     {{"token", "FiveClients"}},
 	rule.FreshList: {{"token", "Index"}},
 	rule.Gap:       {{"gcpsm", "TestGap"}},
-	rule.Winner:    {{"gcpsm", "TestVersions"}},
+	rule.Winner: {
+		{"gcpsm", "TestVersions"},
+		{"vaultstore", "TestVersions"},
+	},
 }
 
 // limit is how long one run of one package may take.
@@ -84,7 +89,9 @@ func run() error {
 			binaries[c.pkg] = binary
 		}
 	}
-	for _, c := range []check{{"token", simulations + "|Storms"}, {"awssm", "Storms"}, {"gcpsm", "Storms|Explore"}} {
+	for _, c := range []check{
+		{"token", simulations + "|Storms"}, {"awssm", "Storms"}, {"gcpsm", "Storms|Explore"}, {"vaultstore", "Storms"},
+	} {
 		start := time.Now()
 		if out, err := test(ctx, binaries[c.pkg], c, ""); err != nil {
 			return fmt.Errorf("the tests of %s fail with every rule on: %w\n%s", c.pkg, err, out)
