@@ -101,7 +101,7 @@ func (w *write) count(v verdict, trouble *driver.Error, began time.Time) {
 	}
 }
 
-// lag is how far a node is behind, at the most, that answers a read at all.
+// lag is how far behind a node may be for a read of it to be believed in the end.
 const lag = 2 * time.Second
 
 // refused reports whether all requests of the write were, so that none was applied.
