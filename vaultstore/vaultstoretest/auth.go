@@ -7,6 +7,32 @@ import (
 	"time"
 )
 
+// After so many logins of a role with a wrong secret id, none of them within that time
+// of the one before, all its logins are refused for that time.
+//
+// vault/request_handling.go, isUserLocked; internalshared/configutil/userlockout.go
+const (
+	lockoutThreshold = 5
+	lockoutTime      = 15 * time.Minute
+)
+
+// A lockout counts the failed logins of a role.
+type lockout struct {
+	count int
+	last  time.Time
+}
+
+func (l lockout) locked(now time.Time) bool {
+	return l.count >= lockoutThreshold && now.Unix()-l.last.Unix() < int64(lockoutTime.Seconds())
+}
+
+func (l lockout) failed(now time.Time) lockout {
+	if now.After(l.last.Truncate(time.Second).Add(lockoutTime)) {
+		l.count = 0
+	}
+	return lockout{l.count + 1, now}
+}
+
 // A Role is what a login makes tokens for.
 type Role struct {
 	// Name appears in the token's metadata.
@@ -45,9 +71,15 @@ var loginSchemas = map[string]schema{
 // login serves the login paths. They need no token.
 func (c *core) login(r *request) (*response, error) {
 	sc := loginSchemas[r.path]
-	if r.path == "auth/approle/login" && roleOf(r) == "" {
-		// vault/request_handling.go, getLoginUserInfoKey, which comes before all else
-		return nil, errors.New("failed to determine alias name from login request")
+	user := roleOf(r)
+	if r.path == "auth/approle/login" {
+		// vault/request_handling.go, isUserLocked, which comes before all else
+		if user == "" {
+			return nil, errors.New("failed to determine alias name from login request")
+		}
+		if c.lockouts[r.space.path+user].locked(c.now()) {
+			return nil, errPermissionDenied
+		}
 	}
 	if r.op != opUpdate {
 		return nil, errUnsupportedOperation
@@ -60,6 +92,11 @@ func (c *core) login(r *request) (*response, error) {
 	var err error
 	if r.path == "auth/approle/login" {
 		resp, err = c.appRoleLogin(r, f)
+		if errors.Is(err, errInvalidCredentials) {
+			c.lockouts[r.space.path+user] = c.lockouts[r.space.path+user].failed(c.now())
+		} else if resp.auth != nil {
+			delete(c.lockouts, r.space.path+user)
+		}
 	} else {
 		resp, err = c.kubernetesLogin(r, f)
 	}

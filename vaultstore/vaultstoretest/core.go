@@ -20,8 +20,9 @@ type core struct {
 	spaces     map[string]*space // by path; the root's is empty
 	enterprise bool              // there are namespaces and index headers
 	tokens     map[string]*token
-	roles      map[string]Role // by namespace, method and name
-	active     *Server         // nil: no node is
+	roles      map[string]Role    // by namespace, method and name
+	lockouts   map[string]lockout // by namespace and role id
+	active     *Server            // nil: no node is
 	nodes      []*Server
 	activeAt   time.Time
 }
@@ -30,13 +31,14 @@ func newCore() *core {
 	root := newSpace("")
 	id := randomUUID()
 	c := &core{
-		id:     id,
-		name:   "vault-cluster-" + id[:8],
-		now:    time.Now,
-		store:  newStore(),
-		spaces: map[string]*space{"": root},
-		tokens: map[string]*token{},
-		roles:  map[string]Role{},
+		id:       id,
+		name:     "vault-cluster-" + id[:8],
+		now:      time.Now,
+		store:    newStore(),
+		spaces:   map[string]*space{"": root},
+		tokens:   map[string]*token{},
+		roles:    map[string]Role{},
+		lockouts: map[string]lockout{},
 	}
 	c.tokens[RootToken] = &token{
 		id: RootToken, accessor: randomUUID()[:24], displayName: "root", path: "auth/token/root", policies: []string{"root"}, space: root,
@@ -101,6 +103,9 @@ func (c *core) handle(r *request) (*response, error) {
 	if path, ok := strings.CutPrefix(r.path, "sys/internal/ui/mounts/"); ok {
 		return c.mountOf(r, path)
 	}
+	if r.path == "sys/step-down" && len(c.nodes) == 1 {
+		return nil, nil // nobody is asked for a token: vault/ha.go, StepDown
+	}
 	resp, err := c.authorized(r)
 	if err != nil && !errors.Is(err, errReadOnly) {
 		err = listed(err)
@@ -138,8 +143,9 @@ func (c *core) authorized(r *request) (*response, error) {
 			r.op = opCreate
 		}
 	}
-	allowed := r.entry.acl().allows(r.op, r.space.path+r.path) && strings.HasPrefix(r.space.path, r.entry.space.path)
-	if !allowed {
+	acl := r.entry.acl()
+	allowed := acl.allows(r.op, r.space.path+r.path) && strings.HasPrefix(r.space.path, r.entry.space.path)
+	if !allowed || r.path == "sys/step-down" && !acl.sudo(r.op, r.path) {
 		return denied(listedErrors{errPermissionDenied})
 	}
 	if m == nil {

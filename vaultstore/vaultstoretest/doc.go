@@ -10,9 +10,10 @@
 //	client, err := srv.Client() // or your own, with the address srv.URL
 //
 // It is strict. What Vault refuses, it refuses, with Vault's status and words; it was
-// written from the source of Vault 1.21.4 and of vault-plugin-secrets-kv 0.25.0. What
-// Vault can do to a program in production, such as to be sealed, to change the active
-// node, to read from the past or to lose an answer, it can do too.
+// written from the source of Vault 1.21.4 and of vault-plugin-secrets-kv 0.25.0, and is
+// compared with that: the module integration of the repository sends the same random
+// requests to both. What Vault can do to a program in production, such as to be sealed,
+// to change the active node, to read from the past or to lose an answer, it can do too.
 //
 // # What it serves
 //
@@ -40,6 +41,8 @@
 //   - Policies by path and capability, with create apart from update; tokens that
 //     expire, are renewed up to a limit, or are good for a number of requests. HTTP
 //     403 tells an invalid token from a missing permission only by its text.
+//   - Lockout: five logins of an AppRole with a wrong secret id, and for a quarter of
+//     an hour all are refused.
 //
 // By options: mounts ([WithMount]), namespaces ([WithNamespaces]), reads from the past
 // ([WithStaleness]), rate limits ([WithRateLimit]), a clock of your own ([WithClock]).
@@ -49,12 +52,13 @@
 //
 // # What it does not do
 //
-// Nothing is encrypted, audited or leased. There are no other secrets engines and no
-// other logins, no identity besides the entity of a login, no response wrapping, no
-// snapshots, no help. Policies know paths and capabilities, nothing about parameters.
-// An unseen active node never fails where a standby forwards to it. What only Vault
-// Enterprise does is written from its documentation, not from its source, and marked
-// as inferred where that is silent.
+// Nothing is encrypted, audited or leased, and nothing is initialized or unsealed by
+// requests. There are no other secrets engines and no other logins, no identity besides
+// the entity of a login, no second factors, no response wrapping, no snapshots, no help.
+// Policies know paths and capabilities, nothing about parameters. An unseen active node
+// never fails where a standby forwards to it. A login with parameters that are no texts,
+// with which Vault crashes, is refused. What only Vault Enterprise does is written from
+// its documentation, not from its source, and marked as inferred where that is silent.
 //
 // # In your own tests
 //

@@ -13,6 +13,8 @@ var (
 	errUnsupportedPath      = errors.New("unsupported path")
 	errInvalidRequest       = errors.New("invalid request")
 	errPermissionDenied     = errors.New("permission denied")
+	errMissingPath          = errors.New("missing path")
+	errUsedUp               = errors.New("invalid token") // where a token asks about itself with its last use
 	errInvalidToken         = errors.New("invalid token")
 	errInvalidCredentials   = errors.New("invalid credentials")
 	errMissingState         = errors.New("required index state not present")
@@ -46,6 +48,8 @@ var statusOf = []struct {
 	{errInvalidRequest, http.StatusBadRequest},
 	{errMissingState, http.StatusPreconditionFailed},
 	{errRelativePath, http.StatusBadRequest},
+	{errMissingPath, http.StatusBadRequest},
+	{errUsedUp, http.StatusBadRequest},
 	{errInvalidCredentials, http.StatusBadRequest},
 	{errDisabledPath, http.StatusBadRequest},
 }

@@ -2,8 +2,11 @@ package vaultstoretest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net/http"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/hashicorp/go-secure-stdlib/parseutil"
 )
@@ -27,6 +30,19 @@ func checkRelative(path string) error {
 	return nil
 }
 
+// checkName refuses to store or delete what is named by bytes that are no text.
+//
+// sdk/physical/encoding.go
+func checkName(path string) error {
+	if err := checkRelative(path); err != nil {
+		return err
+	}
+	if !utf8.ValidString(path) {
+		return errors.New("key contains invalid UTF-8 characters")
+	}
+	return nil
+}
+
 func (b kv1) exists(r *request, path string) (checked, exists bool, err error) {
 	if err := checkRelative(path); err != nil {
 		return true, false, fmt.Errorf("existence check failed: %w", err)
@@ -41,7 +57,7 @@ func (b kv1) handle(r *request, path string) (*response, error) {
 	case opCreate, opUpdate:
 		return b.write(r, path)
 	case opDelete:
-		if err := checkRelative(path); err != nil {
+		if err := checkName(path); err != nil {
 			return nil, err
 		}
 		return nil, r.tx.put(b.area(), path, nil)
@@ -69,6 +85,10 @@ func (b kv1) read(r *request, path string) (*response, error) {
 	if err != nil {
 		return nil, fmt.Errorf("json decoding failed: %w", err)
 	}
+	if _, raw := data["http_status_code"]; raw {
+		// http/logical.go, respondRaw, takes the secret for something else.
+		return &response{raw: &rawResponse{status: http.StatusInternalServerError, wrong: "raw responses cannot contain secrets or auth"}}, nil
+	}
 	resp := &response{data: data, lease: int(maxLeaseTTL.Seconds())}
 	ttl, ok := data["ttl"]
 	if !ok {
@@ -93,7 +113,7 @@ func (b kv1) write(r *request, path string) (*response, error) {
 	if err != nil {
 		return nil, fmt.Errorf("json encoding failed: %w", err)
 	}
-	if err := checkRelative(path); err != nil {
+	if err := checkName(path); err != nil {
 		return nil, fmt.Errorf("failed to write: %w", err)
 	}
 	return nil, r.tx.put(b.area(), path, text)

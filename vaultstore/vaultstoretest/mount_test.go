@@ -46,6 +46,14 @@ func TestVersion1(t *testing.T) {
 	send(t, srv, "GET", "/v1/kv/a..b", ``).says(t, 400, "1 error occurred:\n\t* read failed: relative paths not supported\n\n")
 	send(t, srv, "PUT", "/v1/kv/e", `{"error":"looks like one"}`).is(t, 204)
 	send(t, srv, "GET", "/v1/kv/e", ``).says(t, 400, "looks like one")
+	send(t, srv, "PUT", "/v1/kv/%FF", `{"a":1}`).says(t, 500, "1 error occurred:\n\t* failed to write: key contains invalid UTF-8 characters\n\n")
+	send(t, srv, "DELETE", "/v1/kv/%FF", ``).says(t, 500, "1 error occurred:\n\t* key contains invalid UTF-8 characters\n\n")
+	send(t, srv, "PUT", "/v1/kv/raw", `{"http_status_code":200}`).is(t, 204)
+	got = send(t, srv, "GET", "/v1/kv/raw", ``)
+	if wrong := got.Header.Get("X-Vault-Raw-Error"); got.Status != 500 || got.Text != "" || wrong != "raw responses cannot contain secrets or auth" {
+		t.Errorf("%d %q %q", got.Status, got.Text, wrong)
+	}
+	send(t, srv, "DELETE", "/v1/kv/raw", "").is(t, 204)
 	send(t, srv, "DELETE", "/v1/kv/a/b", "").is(t, 204)
 	send(t, srv, "GET", "/v1/kv/a/b", "").is(t, 404)
 	if diff := cmp.Diff([]string{"e"}, srv.Names("kv")); diff != "" {
@@ -59,6 +67,13 @@ func TestWhatIsMounted(t *testing.T) {
 	if got.Data["path"] != "team/kv/" || got.Data["type"] != "kv" || !cmp.Equal(got.Data["options"], map[string]any{"version": "2"}) {
 		t.Error(got.Text)
 	}
+	for _, path := range []string{"/v1/sys/mounts?x=1", "/v1/sys/internal/ui/mounts/team/kv?x=1"} {
+		if got := send(t, srv, "GET", path, ""); len(got.Warnings) != 1 {
+			t.Errorf("%s: %v", path, got.Warnings)
+		}
+	}
+	send(t, srv, "PUT", "/v1/sys/mounts", "").says(t, 405, "1 error occurred:\n\t* unsupported operation\n\n")
+	send(t, srv, "GET", "/v1/sys/internal/ui/mounts/", "").says(t, 404, "unsupported path")
 	send(t, srv, "GET", "/v1/sys/internal/ui/mounts/secret", "").is(t, 403)
 	send(t, srv, "GET", "/v1/sys/internal/ui/mounts/kv", "", as("")).says(t, 403, "permission denied")
 	send(t, srv, "GET", "/v1/sys/internal/ui/mounts/kv", "", as("x")).says(t, 403, invalid)

@@ -40,7 +40,8 @@ func (p Policy) check() error {
 	return nil
 }
 
-// defaultPolicy is the part of Vault's policy of that name that is served here.
+// defaultPolicy is Vault's policy of that name without the two paths that depend on who
+// has it.
 //
 // vault/policy_store.go
 var defaultPolicy = Policy{
@@ -48,6 +49,18 @@ var defaultPolicy = Policy{
 	{"auth/token/renew-self", []string{"update"}},
 	{"auth/token/revoke-self", []string{"update"}},
 	{"sys/capabilities-self", []string{"update"}},
+	{"sys/internal/ui/resultant-acl", []string{"read"}},
+	{"sys/renew", []string{"update"}},
+	{"sys/leases/renew", []string{"update"}},
+	{"sys/leases/lookup", []string{"update"}},
+	{"cubbyhole/*", []string{"create", "read", "update", "delete", "list"}},
+	{"sys/wrapping/wrap", []string{"update"}},
+	{"sys/wrapping/lookup", []string{"update"}},
+	{"sys/wrapping/unwrap", []string{"update"}},
+	{"sys/tools/hash", []string{"update"}},
+	{"sys/tools/hash/*", []string{"update"}},
+	{"sys/control-group/request", []string{"update"}},
+	{"identity/oidc/provider/+/authorize", []string{"read", "update"}},
 }
 
 // An acl is the policies of a token put together: rules for the same path become
@@ -83,6 +96,9 @@ func (a *acl) allows(op operation, path string) bool {
 	set := a.at(op, path)
 	return set[string(op)] && !set["deny"]
 }
+
+// sudo tells whether an operation that needs that may be done.
+func (a *acl) sudo(op operation, path string) bool { return a.root || a.at(op, path)["sudo"] }
 
 // at returns the capabilities at a path. Lists look for rules without the slash at
 // the end too.
@@ -198,6 +214,13 @@ func pluses(rule string) int {
 func (a *acl) reaches(mount string) bool {
 	if a.root || useful(a.at(opList, mount)) {
 		return true
+	}
+	segments := false
+	for rule := range a.rules {
+		segments = segments || hasSegment(rule)
+	}
+	if !segments && a.pattern(mount) != nil {
+		return true // also if it denies: vault/acl.go, CheckAllowedFromNonExactPaths
 	}
 	for rule, set := range a.rules {
 		text := strings.TrimSuffix(rule, "*")

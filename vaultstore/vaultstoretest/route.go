@@ -45,7 +45,11 @@ func (s *Server) front(w http.ResponseWriter, r *http.Request, next http.Handler
 		return
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	if name := r.Header.Get("X-Vault-Namespace"); name != "" && strings.HasPrefix(r.URL.Path, "/v1/") {
+	if strings.HasPrefix(r.URL.Path, "/.well-known/") {
+		respondError(w, http.StatusNotFound, nil)
+		return
+	}
+	if name := r.Header.Get("X-Vault-Namespace"); name != "" {
 		w.Header().Set("X-Vault-Namespace", name)
 	}
 	if text := r.URL.Query().Get("list"); text != "" && r.Method == http.MethodGet {
@@ -89,6 +93,10 @@ func (s *Server) logical(w http.ResponseWriter, r *http.Request, inject bool) {
 	req, bad := parse(in)
 	if bad != nil {
 		respondError(w, bad.status, bad.error)
+		return
+	}
+	if r.URL.Path == "/v1/sys/step-down" && req.op != opUpdate {
+		respondError(w, http.StatusMethodNotAllowed, nil)
 		return
 	}
 	if r.Header.Get("X-Vault-Wrap-TTL") != "" {
@@ -160,6 +168,9 @@ func respond(w http.ResponseWriter, req *request, resp *response, err error, inj
 		respondErrorData(w, status, wrong, data)
 	case resp == nil:
 		respondOK(w, nil)
+	case resp.raw != nil && resp.raw.wrong != "":
+		w.Header().Set("X-Vault-Raw-Error", resp.raw.wrong)
+		w.WriteHeader(resp.raw.status)
 	case resp.raw != nil:
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(resp.raw.status)

@@ -97,6 +97,9 @@ func newServer(c *core, opts []Option) *Server {
 		}
 	}
 	s.core.activeAt = s.core.now()
+	if c == nil {
+		s.core.tokens[RootToken].issued = s.core.activeAt
+	}
 	s.core.retain()
 	return s
 }

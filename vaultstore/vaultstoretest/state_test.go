@@ -43,6 +43,9 @@ func TestStates(t *testing.T) {
 	send(t, srv, "GET", "/v1/sys/health?standbyok=true", "").is(t, 200)
 	send(t, srv, "HEAD", "/v1/sys/health?standbycode=204", "").is(t, 204)
 	send(t, srv, "GET", "/v1/sys/health?standbycode=x", "").is(t, 400)
+	if got := send(t, srv, "HEAD", "/v1/sys/health?standbycode=x", ""); got.Status != 400 || got.Header.Get("Content-Type") != "" {
+		t.Errorf("%d %v", got.Status, got.Header)
+	}
 	health, err := connect(t, srv).Sys().HealthWithContext(t.Context())
 	if err != nil || !health.Standby || health.Version != "1.21.4" {
 		t.Errorf("%+v %v", health, err)
@@ -88,13 +91,27 @@ func TestCluster(t *testing.T) {
 	if err != nil || leader.IsSelf || leader.LeaderAddress != two.URL || !leader.HAEnabled {
 		t.Errorf("%+v %v", leader, err)
 	}
-	send(t, two, "PUT", "/v1/sys/step-down", "").is(t, 204)
+	two.SetPolicy("update", vaultstoretest.Policy{{Path: "sys/step-down", Capabilities: []string{"update"}}})
+	two.SetPolicy("sudo", vaultstoretest.Policy{{Path: "sys/step-down", Capabilities: []string{"update", "sudo"}}})
+	for _, policy := range []string{"none", "update"} {
+		token := two.NewToken(vaultstoretest.Token{Policies: []string{policy}})
+		send(t, two, "PUT", "/v1/sys/step-down", "", as(token)).says(t, 403, denied)
+	}
+	send(t, two, "GET", "/v1/sys/step-down", "").is(t, 405)
+	send(t, two, "PUT", "/v1/sys/step-down", "", as(two.NewToken(vaultstoretest.Token{Policies: []string{"sudo"}}))).is(t, 204)
 	if two.State() != vaultstoretest.Standby {
 		t.Error(two.State())
 	}
 	cluster.Elect(2)
 	two.SetLeaderless(true)
 	send(t, two, "GET", "/v1/secret/data/b", "").says(t, 500, leaderless)
+}
+
+func TestAServerAloneStepsDownForNobody(t *testing.T) {
+	srv, _ := start(t)
+	send(t, srv, "PUT", "/v1/sys/step-down", "", as("")).is(t, 204)
+	send(t, srv, "GET", "/v1/sys/step-down", "").is(t, 405)
+	send(t, srv, "GET", "/v1/sys/health", "").is(t, 200)
 }
 
 func TestPerformanceStandby(t *testing.T) {

@@ -19,15 +19,19 @@ func (c *core) system(r *request) (*response, error) {
 	switch path := r.path; {
 	case strings.HasPrefix(path, "auth/token/"):
 		return c.tokenStore(r)
-	case path == "sys/mounts" && r.op == opRead:
-		data := map[string]any{}
+	case path == "sys/mounts" && r.op != opRead:
+		return nil, errUnsupportedOperation
+	case path == "sys/mounts":
+		resp := &response{data: map[string]any{}, mountType: "system"}
 		for name, m := range r.space.mounts {
-			data[name] = m.info(false)
+			resp.data[name] = m.info(false)
 		}
-		return &response{data: data, mountType: "system"}, nil
+		_, ignored, _ := newFields(nil, r.data, nil)
+		resp.warnUnknown(ignored, nil)
+		return resp, nil
 	case path == "sys/capabilities-self":
 		return capabilitiesSelf(r)
-	case path == "sys/step-down" && r.op == opUpdate:
+	case path == "sys/step-down":
 		c.stepDown()
 		return nil, nil
 	case strings.HasPrefix(path, "sys/"), strings.HasPrefix(path, "auth/approle/"), strings.HasPrefix(path, "auth/kubernetes/"):
@@ -36,27 +40,46 @@ func (c *core) system(r *request) (*response, error) {
 	return errorResponse(fmt.Sprintf("no handler for route %q. route entry not found.", r.path)), errUnsupportedPath
 }
 
-// tokenStore serves the paths with which tokens manage themselves.
+// tokenPaths are the paths with which tokens manage themselves.
+var tokenPaths = map[string]schema{
+	"lookup-self": {"token": kindString},
+	"renew-self":  {"token": kindString, "increment": kindSeconds},
+	"revoke-self": {},
+}
+
+// tokenStore serves them.
+//
+// vault/token_store.go
 func (c *core) tokenStore(r *request) (*response, error) {
-	now := c.now()
+	name := strings.TrimPrefix(r.path, "auth/token/")
+	sc, known := tokenPaths[name]
+	if !known {
+		return nil, errUnsupportedPath
+	}
+	if r.op != opUpdate && (r.op != opRead || name != "lookup-self") {
+		return nil, errUnsupportedOperation
+	}
+	f, ignored, replaced := newFields(sc, r.data, nil)
+	if wrong := f.invalid(); wrong != nil {
+		return wrong, nil
+	}
+	var resp *response
+	var err error
 	switch {
-	case r.path == "auth/token/lookup-self" && (r.op == opRead || r.op == opUpdate):
-		return r.entry.lookupSelf(now), nil
-	case r.path == "auth/token/renew-self" && r.op == opUpdate:
-		f, ignored, replaced := newFields(schema{"token": kindString, "increment": kindSeconds}, r.data, nil)
-		if wrong := f.invalid(); wrong != nil {
-			return wrong, nil
-		}
-		resp, err := r.entry.renew(seconds(f.number("increment")), now)
-		if err == nil {
-			resp.warnUnknown(ignored, replaced)
-		}
-		return resp, err
-	case r.path == "auth/token/revoke-self" && r.op == opUpdate:
+	case name == "lookup-self":
+		resp = r.entry.lookupSelf(c.now())
+	case name == "renew-self":
+		resp, err = r.entry.renew(seconds(f.number("increment")), c.now())
+	case r.entry.batch && r.entry.uses >= 0:
+		return errorResponse("batch tokens cannot be revoked"), nil
+	default:
 		delete(c.tokens, r.entry.id)
 		return nil, nil
 	}
-	return nil, errUnsupportedPath
+	if err == nil {
+		resp.warnUnknown(ignored, replaced)
+	}
+	return resp, err
 }
 
 // capabilitiesSelf serves PUT sys/capabilities-self.
@@ -79,6 +102,12 @@ func capabilitiesSelf(r *request) (*response, error) {
 	}
 	data := map[string]any{}
 	for _, path := range paths {
+		switch {
+		case path == "":
+			return nil, errMissingPath
+		case r.entry.uses < 0:
+			return nil, errUsedUp
+		}
 		data[path] = r.entry.acl().list(r.space.path + path)
 	}
 	if len(paths) == 1 {
@@ -110,26 +139,27 @@ func (a *acl) list(path string) []string {
 //
 // vault/logical_system.go, pathInternalUIMountRead
 func (c *core) mountOf(r *request, path string) (*response, error) {
-	if r.op != opRead {
-		return nil, errUnsupportedOperation
-	}
 	switch {
 	case path == "":
-		return errorResponse("path not set"), errInvalidRequest
+		return nil, errUnsupportedPath
+	case r.op != opRead:
+		return nil, errUnsupportedOperation
 	case r.token == "":
 		return nil, errPermissionDenied
 	case r.entry == nil:
 		return nil, listedErrors{errPermissionDenied, errInvalidToken}
 	}
+	_, ignored, replaced := newFields(schema{"path": kindString}, r.data, map[string]any{"path": path})
 	path = strings.TrimLeft(strings.TrimSuffix(path, "/")+"/", "/")
 	m, _ := r.space.find(path)
 	if m == nil || !strings.HasPrefix(r.space.path, r.entry.space.path) || !r.entry.acl().reaches(r.space.path+m.path) {
 		return errorResponse(fmt.Sprintf(
 			"preflight capability check returned 403, please ensure client's policies grant access to path %q", path)), errPermissionDenied
 	}
-	data := m.info(true)
-	data["path"] = m.path
-	return &response{data: data}, nil
+	resp := &response{data: m.info(true)}
+	resp.data["path"] = m.path
+	resp.warnUnknown(ignored, replaced)
+	return resp, nil
 }
 
 // health serves sys/health, whose status says in what state a node is.
@@ -144,7 +174,11 @@ func (s *Server) health(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	code, ok := s.healthCode(r)
-	if !ok {
+	switch {
+	case !ok && r.Method == http.MethodHead:
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	case !ok:
 		respondError(w, http.StatusBadRequest, nil)
 		return
 	}

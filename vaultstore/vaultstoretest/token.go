@@ -48,10 +48,12 @@ type token struct {
 	entityID             string
 	batch, renewable     bool
 	ttl, explicit, limit time.Duration // limit is what its role allows
+	again                time.Duration // what a renewal gives that asks for nothing
 	period               time.Duration
 	issued, expires      time.Time // expires is zero for root
 	renewed              time.Time
 	uses                 int // 0: any number, -1: none left
+	usesAtFirst          int
 	space                *space
 }
 
@@ -121,6 +123,7 @@ func (c *core) issue(t *token) {
 		t.ttl = maxLeaseTTL
 	}
 	t.ttl = min(t.ttl, longest)
+	t.again, t.usesAtFirst = t.ttl, t.uses
 	t.issued, t.expires = now, now.Add(t.ttl)
 	t.accessor = strings.ReplaceAll(randomUUID(), "-", "")[:24]
 	kind := "hvs."
@@ -190,7 +193,7 @@ func (t *token) lookupSelf(now time.Time) *response {
 		"path":             t.path,
 		"meta":             t.meta,
 		"display_name":     t.displayName,
-		"num_uses":         max(t.uses, 0),
+		"num_uses":         t.uses,
 		"orphan":           true,
 		"creation_time":    t.issued.Unix(),
 		"creation_ttl":     int64(t.ttl.Seconds()),
@@ -232,7 +235,7 @@ func (t *token) auth(ttl time.Duration) *httpAuth {
 		EntityID:      t.entityID,
 		TokenType:     t.kind(),
 		Orphan:        true,
-		NumUses:       max(t.uses, 0),
+		NumUses:       t.usesAtFirst,
 	}
 }
 
@@ -241,6 +244,8 @@ func (t *token) auth(ttl time.Duration) *httpAuth {
 // vault/expiration.go, RenewToken, and sdk/framework/lease.go, CalculateTTL
 func (t *token) renew(increment time.Duration, now time.Time) (*response, error) {
 	switch {
+	case t.uses < 0: // this was the last
+		return errorResponse("token not found"), errInvalidRequest
 	case t.batch:
 		return errorResponse("batch tokens cannot be renewed"), nil
 	case t.expires.IsZero(): // root
@@ -256,7 +261,7 @@ func (t *token) renew(increment time.Duration, now time.Time) (*response, error)
 		}
 	}
 	resp := &response{mountType: "token"}
-	ttl, end := t.ttl, t.issued.Truncate(time.Second).Add(longest)
+	ttl, end := t.again, t.issued.Truncate(time.Second).Add(longest)
 	switch {
 	case t.period > 0:
 		ttl = min(t.period, longest)
@@ -278,6 +283,9 @@ func (t *token) renew(increment time.Duration, now time.Time) (*response, error)
 		}
 	}
 	t.expires, t.renewed = now.Add(ttl), now
+	if strings.HasPrefix(t.path, "auth/token/") {
+		t.again = ttl // a role says it anew each time
+	}
 	resp.auth = t.auth(ttl)
 	return resp, nil
 }

@@ -100,6 +100,13 @@ func TestPolicies(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a mount that is denied is shown, unless some policy has a plus sign", func(t *testing.T) {
+		srv.SetPolicy("no", vaultstoretest.Policy{{Path: "secret/*", Capabilities: []string{"deny"}}})
+		no := srv.NewToken(vaultstoretest.Token{Policies: []string{"no"}})
+		send(t, srv, "GET", "/v1/sys/internal/ui/mounts/secret", "", as(no)).is(t, 403)
+		srv.SetPolicy("default", vaultstoretest.Policy{})
+		send(t, srv, "GET", "/v1/sys/internal/ui/mounts/secret", "", as(no)).is(t, 200)
+	})
 	t.Run("a policy that is replaced counts at once", func(t *testing.T) {
 		srv.SetPolicy("app", nil)
 		send(t, srv, "GET", "/v1/secret/data/app/k", "", as(app)).says(t, 403, denied)

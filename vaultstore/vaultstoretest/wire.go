@@ -25,6 +25,7 @@ type response struct {
 type rawResponse struct {
 	status int
 	body   []byte // nil: none
+	wrong  string // what prevented a body
 }
 
 func (r *response) warn(text string) { r.warnings = append(r.warnings, text) }
@@ -87,7 +88,7 @@ func withStatus(r *response, id string, status int) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &response{raw: &rawResponse{status, body}}, nil
+	return &response{raw: &rawResponse{status: status, body: body}}, nil
 }
 
 // An answer is what the client will see, or nothing.

@@ -67,8 +67,12 @@ func TestPathsThatVersion2DoesNotHave(t *testing.T) {
 	if got := send(t, srv, "GET", "/v1/secret/data//a", ""); got.Header.Get("Location") != "/v1/secret/data/a" {
 		t.Errorf("two slashes: %d %v", got.Status, got.Header)
 	}
-	if got := send(t, srv, "GET", "/secret/data/a", ""); got.Status != 404 {
-		t.Errorf("outside /v1/: %d", got.Status)
+	if got := send(t, srv, "GET", "/secret/data/a", "", "X-Vault-Namespace: team"); got.Status != 404 || got.Header.Get("X-Vault-Namespace") != "team" {
+		t.Errorf("outside /v1/: %d %v", got.Status, got.Header)
+	}
+	if got := send(t, srv, "GET", "/.well-known/a", "", "X-Vault-Namespace: team"); got.Status != 404 || got.Text != "{\"errors\":[]}\n" ||
+		got.Header.Get("X-Vault-Namespace") != "" {
+		t.Errorf("well-known: %d %q %v", got.Status, got.Text, got.Header)
 	}
 }
 
