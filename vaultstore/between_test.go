@@ -1,7 +1,6 @@
 package vaultstore_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -43,7 +42,7 @@ func TestAProxyThatSendsAWriteAgainAfterAWhile(t *testing.T) {
 					return s.transport.RoundTrip(r)
 				}
 				body, _ := r.GetBody()
-				first := r.Clone(context.Background()) // the client does not see it
+				first := r.Clone(t.Context()) // the client does not see it
 				first.Body = body
 				if resp, err := s.transport.RoundTrip(first); err == nil {
 					resp.Body.Close()

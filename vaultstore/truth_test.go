@@ -65,7 +65,7 @@ func whatPutSays(t *testing.T, s *service, seed uint64, behind time.Duration) {
 		wg     sync.WaitGroup
 	)
 	for process, d := range drivers {
-		draw := rand.New(rand.NewPCG(seed, uint64(process))) //nolint:gosec // faults are drawn
+		draw := rand.New(rand.NewPCG(seed, uint64(process)))
 		wg.Go(func() {
 			for range 25 {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(1+draw.IntN(20))*time.Second/4)
