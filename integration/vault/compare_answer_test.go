@@ -1,15 +1,25 @@
 package vault_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
 	"time"
 )
+
+// An answer is one as it came.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
 
 // said is an answer with all replaced that two servers cannot have in common: times
 // by the number of the request that made them, tokens by their names, identifiers.
@@ -26,19 +36,35 @@ func (s *side) said(a answer) string {
 	decoder := json.NewDecoder(strings.NewReader(a.body))
 	decoder.UseNumber()
 	var body any
-	if err := decoder.Decode(&body); err != nil {
-		fmt.Fprintf(&text, "%q\n", strings.ReplaceAll(a.body, s.url, "(here)"))
+	err := decoder.Decode(&body)
+	if err == nil && decoder.More() {
+		err = errors.New("more than one value")
+	}
+	if err != nil {
+		fmt.Fprintf(&text, "%q", strings.ReplaceAll(a.body, s.url, "(here)"))
 		return text.String()
 	}
-	pretty, err := json.MarshalIndent(s.plain("", body), "", "  ")
+	plain, err := json.Marshal(s.plain("", body))
 	if err != nil {
 		return err.Error() // never: it was JSON
 	}
-	text.Write(pretty)
+	text.Write(plain)
 	if !strings.HasSuffix(a.body, "\n") {
-		text.WriteString(" (no new line)")
+		text.WriteString("\n(no new line)")
 	}
 	return text.String()
+}
+
+// indented is what was said, for people.
+func indented(said string) string {
+	lines := strings.Split(said, "\n")
+	for i, line := range lines {
+		var out bytes.Buffer
+		if json.Indent(&out, []byte(line), "", "  ") == nil {
+			lines[i] = out.String()
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 // plain replaces what is in a value of that name.
@@ -82,6 +108,10 @@ func plainMounts(mounts map[string]any) {
 			delete(mounts, path)
 		}
 	}
+	// A server has these from its catalog of plugins and from how it was built: those of
+	// the tests have none, and are built from tests.
+	delete(mounts, "deprecation_status")
+	delete(mounts, "running_plugin_version")
 }
 
 var (
@@ -101,6 +131,10 @@ func (s *side) plainText(name, text string) string {
 		}
 	case "errors", "warnings":
 		return plainWords(text)
+	case "expire_time":
+		if when, err := time.Parse(time.RFC3339Nano, text); err == nil {
+			return fmt.Sprint("(in ", math.Ceil(time.Until(when).Hours()), " hours)")
+		}
 	}
 	if uuid.MatchString(text) {
 		return "(id)"
@@ -114,13 +148,14 @@ func (s *side) plainText(name, text string) string {
 // plainWords puts lists of errors in order: Vault finds several in a map.
 func plainWords(text string) string {
 	text = capped.ReplaceAllString(text, "exceeded the effective max_ttl of (what is left)")
-	head, list, is := strings.Cut(text, " occurred:\n")
-	if !is {
-		return text
-	}
-	lines := strings.Split(strings.TrimRight(list, "\n"), "\n")
-	slices.Sort(lines)
-	return head + " occurred:\n" + strings.Join(lines, "\n") + list[len(strings.TrimRight(list, "\n")):]
+	lines := strings.Split(text, "\n")
+	slices.SortStableFunc(lines, func(a, b string) int {
+		if strings.HasPrefix(a, "\t* ") && strings.HasPrefix(b, "\t* ") {
+			return strings.Compare(a, b)
+		}
+		return 0
+	})
+	return strings.Join(lines, "\n")
 }
 
 func plainNumber(name string, n json.Number) any {
@@ -133,6 +168,8 @@ func plainNumber(name string, n json.Number) any {
 		if v > 1e9 {
 			return "(a time)"
 		}
+	case "t", "n":
+		return "(of the key)" // its shares, which those who initialise a server choose
 	case "echo_duration_ms", "clock_skew_ms":
 		return "(a duration)"
 	}

@@ -23,25 +23,40 @@ func (d *drawer) cas(newest int) string {
 
 // options draws the member of that name.
 func (d *drawer) options(newest int) string {
-	switch n := d.IntN(100); {
-	case n < 75:
-		return member("options", object(member("cas", d.cas(newest))))
-	case n < 95:
+	if d.percent(20) {
 		return ""
 	}
-	return member("options", oneOf(d, `null`, `{}`, `[]`, `"x"`, `""`, `5`, `true`, `[{"cas":1}]`, `{"CAS":1}`, `{"cas":1,"x":2}`, `[1]`))
+	return entry("options", object(entry("cas", d.cas(newest))))
+}
+
+// secret draws the body of a write. At most one of its members is of the wrong type:
+// Vault names any of several.
+func (d *drawer) secret(newest int) string {
+	switch n := d.IntN(100); {
+	case n < 3:
+		return object(d.options(newest))
+	case n < 8:
+		return object(entry("data", d.document()))
+	case n < 12:
+		return object(entry("data", "{}"), entry("options", oneOf(d, `null`, `{}`, `[]`, `"x"`, `""`, `5`, `true`, `[{"cas":1}]`, `{"CAS":1}`,
+			`{"cas":1,"x":2}`, `[1]`)))
+	}
+	return object(entry("data", d.proper()), d.options(newest))
 }
 
 func (d *drawer) putData() request {
 	target, newest := d.at("data")
-	if d.IntN(1500) == 0 {
-		return request{method: "PUT", target: target, body: oneOf(d, atLimits()...), token: "root"}
+	if d.percent(3) {
+		target = fmt.Sprint("/v1/kv/data/new/", d.drawn)
+		return request{method: "PUT", target: target, body: object(entry("data", d.proper())), token: oneOf(d, "creator", "updater", "mixed", d.mayfly())}
 	}
-	data := member("data", d.document())
-	if d.percent(2) {
-		data = ""
+	if d.percent(1) { // null, which cannot be patched
+		patch := d.patch(target, object(entry("data", d.proper())))
+		patch.token = "root"
+		d.next = append(d.next, patch)
+		return request{method: "PUT", target: target, body: object(entry("data", "null")), token: "root"}
 	}
-	r := request{method: "PUT", target: target, body: d.spoil(object(data, d.options(newest)))}
+	r := request{method: "PUT", target: target, body: d.spoil(d.secret(newest))}
 	if d.percent(2) {
 		r.headers = []string{"Content-Type: application/x-www-form-urlencoded"}
 		if d.percent(70) {
@@ -72,11 +87,7 @@ func (d *drawer) getData() request {
 
 func (d *drawer) patchData() request {
 	target, newest := d.at("data")
-	body := object(member("data", d.document()), d.options(newest))
-	if d.percent(5) {
-		body = object(d.options(newest))
-	}
-	return d.patch(target, body)
+	return d.patch(target, d.secret(newest))
 }
 
 // patch draws a request with the right content type, mostly.
@@ -115,9 +126,9 @@ func (d *drawer) versions() request {
 			`[0]`, `[-1]`, `-1`, `["x"]`, `"x"`, `[1.5]`, `1.0`, `{"a":1}`, `{}`, `[[1]]`, `true`, `[true]`, `[999]`, `[null]`, `[1e1]`, `"1,,2"`, `[" 1"]`,
 			`"1 2"`, `[99999999999999999999]`, `[{}]`, `["1,2"]`, `[18446744073709551617]`)
 	}
-	versions := member("versions", list)
+	versions := entry("versions", list)
 	if d.percent(3) {
-		versions = oneOf(d, "", member("version", "1"), member("Versions", "[1]"))
+		versions = oneOf(d, "", entry("version", "1"), entry("Versions", "[1]"))
 	}
 	r := request{method: "PUT", target: target, body: d.spoil(object(versions))}
 	if d.percent(3) {
@@ -143,8 +154,11 @@ func (d *drawer) subkeys() request {
 
 func (d *drawer) version1() request {
 	key := oneOf(d, "a", "a", "a/b", "b", "dir/x", "dir/y", "dir", "data/a")
-	if d.percent(10) {
+	switch n := d.IntN(100); {
+	case n < 10:
 		key = d.key()
+	case n < 13:
+		key = oneOf(d, "%FF", "a..b", "a%20b")
 	}
 	r := request{method: oneOf(d, "PUT", "PUT", "PUT", "GET", "GET", "GET", "LIST", "DELETE", "PATCH"), target: "/v1/one/" + key}
 	if d.percent(3) {
@@ -154,7 +168,7 @@ func (d *drawer) version1() request {
 	case "PUT":
 		r.body = d.spoil(d.document())
 		if d.percent(40) {
-			r.body = d.spoil(object(member("data", d.document()), d.options(1)))
+			r.body = d.spoil(object(entry("data", d.document()), d.options(1)))
 		}
 		if d.percent(15) {
 			r.body = oneOf(d, `{"ttl":"30m"}`, `{"ttl":60}`, `{"ttl":"x","a":1}`, `{"lease":"1h"}`, `{"lease":5,"ttl":7}`, `{"ttl":null}`, `{"ttl":-5}`,

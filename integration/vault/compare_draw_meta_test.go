@@ -17,9 +17,9 @@ func (d *drawer) getMetadata() request {
 // wrong type: Vault names any of several.
 func (d *drawer) settings(custom string) string {
 	members := []string{
-		member("max_versions", fmt.Sprint(oneOf(d, 0, 0, 1, 2, 3, 5, 12))),
-		member("cas_required", oneOf(d, "true", "false", "false", "false")),
-		member("delete_version_after", oneOf(d, `"100h"`, `"200h"`, `"300h"`, `"0s"`, `"0s"`, `"0s"`, `360000`, `"360000"`)),
+		entry("max_versions", fmt.Sprint(oneOf(d, 0, 0, 1, 2, 3, 5, 12))),
+		entry("cas_required", oneOf(d, "true", "false", "false", "false")),
+		entry("delete_version_after", oneOf(d, `"100h"`, `"200h"`, `"300h"`, `"0s"`, `"0s"`, `"0s"`, `360000`, `"360000"`)),
 		custom,
 	}
 	for i := range members {
@@ -30,15 +30,16 @@ func (d *drawer) settings(custom string) string {
 	if !d.percent(15) {
 		return object(members...)
 	}
+	members[3] = ""
 	switch d.IntN(3) {
 	case 0:
-		members[0] = member("max_versions", oneOf(d, `"4"`, `"x"`, `-1`, `null`, `1.5`, `4294967295`, `4294967296`, `4294967298`, `true`, `[]`, `[2]`,
+		members[0] = entry("max_versions", oneOf(d, `"4"`, `"x"`, `-1`, `null`, `1.5`, `4294967295`, `4294967296`, `4294967298`, `true`, `[]`, `[2]`,
 			`""`, `{}`, `1e1`, `99999999999999999999`, `2.0`, `"0x3"`))
 	case 1:
-		members[1] = member("cas_required", oneOf(d, `"true"`, `"false"`, `"x"`, `""`, `0`, `1`, `2`, `null`, `[]`, `{}`, `1.5`, `"T"`, `"yes"`))
+		members[1] = entry("cas_required", oneOf(d, `"true"`, `"false"`, `"x"`, `""`, `0`, `1`, `2`, `null`, `[]`, `{}`, `1.5`, `"T"`, `"yes"`))
 	default:
-		members[2] = member("delete_version_after", oneOf(d, `"-1s"`, `"-5s"`, `-1`, `"x"`, `""`, `null`, `true`, `[]`, `{}`, `"1ns"`, `"-1ns"`, `"0"`,
-			`"500ms"`, `0.5`, `360000.5`, `"360000.5"`, `"100"`, `"15d"`, `"9000000h"`, `9000000000000`, `1e20`, `" 0s"`, `"1e3h"`, `"0h0m"`))
+		members[2] = entry("delete_version_after", oneOf(d, `"-1s"`, `"-5s"`, `-1`, `"x"`, `""`, `null`, `true`, `[]`, `{}`, `"1ns"`, `"-1ns"`, `"0"`,
+			`"500ms"`, `0.5`, `360000.5`, `"360000.5"`, `"25d"`, `"9000000h"`, `9000000000000`, `1e20`, `" 0s"`, `"1e3h"`, `"0h0m"`))
 	}
 	return object(members...)
 }
@@ -47,12 +48,12 @@ func (d *drawer) settings(custom string) string {
 // text: Vault names any of several.
 func (d *drawer) custom() string {
 	if d.percent(6) {
-		return member("custom_metadata", oneOf(d, `null`, `[]`, `"x"`, `{}`, `1`, `[{"a":"1"},{"b":"2"}]`, `true`, `""`, `[1]`))
+		return entry("custom_metadata", oneOf(d, `null`, `[]`, `"x"`, `{}`, `1`, `[{"a":"1"},{"b":"2"}]`, `true`, `""`, `[1]`))
 	}
 	var members []string
 	for _, name := range []string{"a", "b", "owner"} {
 		if d.percent(50) {
-			members = append(members, member(name, oneOf(d, `"1"`, `"2"`, `"x y"`, `"é"`, `"<&>"`)))
+			members = append(members, entry(name, oneOf(d, `"1"`, `"2"`, `"x y"`, `"é"`, `"<&>"`)))
 		}
 	}
 	if d.percent(30) {
@@ -63,10 +64,10 @@ func (d *drawer) custom() string {
 	}
 	if d.percent(3) {
 		for i := range oneOf(d, 61, 62, 64, 65) {
-			members = append(members, member(fmt.Sprint("k", i), `"v"`))
+			members = append(members, entry(fmt.Sprint("k", i), `"v"`))
 		}
 	}
-	return member("custom_metadata", object(members...))
+	return entry("custom_metadata", object(members...))
 }
 
 func (d *drawer) putMetadata() request {
@@ -77,8 +78,11 @@ func (d *drawer) putMetadata() request {
 func (d *drawer) patchMetadata() request {
 	target, _ := d.at("metadata")
 	custom := d.custom()
-	if d.percent(40) {
-		custom = member("custom_metadata", object(member(oneOf(d, "a", "b", "owner"), "null"), member("c", oneOf(d, "null", `"3"`))))
+	switch n := d.IntN(100); {
+	case n < 8: // a number is no text for a patch
+		custom = entry("custom_metadata", `{"n":5}`)
+	case n < 45:
+		custom = entry("custom_metadata", object(entry(oneOf(d, "a", "b", "owner"), "null"), entry("c", oneOf(d, "null", `"3"`))))
 	}
 	return d.patch(target, d.settings(custom))
 }

@@ -1,107 +1,46 @@
 package vault_test
 
 import (
-	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"strings"
-	"time"
-
-	"github.com/tokenkeep/tokenkeep/vaultstore/vaultstoretest"
 )
-
-// The policies of the tokens: each capability alone, denials, both wildcards.
-var comparePolicies = map[string]string{
-	"reader": `
-		path "kv/*"         { capabilities = ["read", "list"] }
-		path "one/*"        { capabilities = ["read", "list"] }
-		path "deep/kv/*"    { capabilities = ["deny"] }
-		path "sys/mounts"   { capabilities = ["read"] }`,
-	"creator": `
-		path "kv/data/*"     { capabilities = ["create"] }
-		path "kv/metadata/*" { capabilities = ["create"] }
-		path "one/*"         { capabilities = ["create"] }
-		path "deep/*"        { capabilities = ["create"] }`,
-	"updater": `
-		path "kv/*"  { capabilities = ["update"] }
-		path "one/*" { capabilities = ["update"] }`,
-	"patcher": `
-		path "kv/data/*"     { capabilities = ["patch"] }
-		path "kv/metadata/*" { capabilities = ["patch", "list"] }`,
-	"deleter": `
-		path "+/data/+"     { capabilities = ["delete"] }
-		path "+/metadata/*" { capabilities = ["delete", "list"] }
-		path "one/+"        { capabilities = ["delete"] }`,
-	"mixed": `
-		path "kv/data/a"            { capabilities = ["create", "read", "update"] }
-		path "kv/data/a*"           { capabilities = ["read"] }
-		path "kv/data/+/x"          { capabilities = ["create", "update", "patch", "delete"] }
-		path "kv/data/dir/*"        { capabilities = ["create", "update", "read"] }
-		path "kv/data/dir/x"        { capabilities = ["deny"] }
-		path "kv/data/app/+/deep"   { capabilities = ["create", "read", "update"] }
-		path "kv/data/app/+/*"      { capabilities = ["read"] }
-		path "kv/+/app/one"         { capabilities = ["create", "read", "update", "delete", "patch"] }
-		path "kv/metadata"          { capabilities = ["list"] }
-		path "kv/metadata/+"        { capabilities = ["list"] }
-		path "kv/metadata/dir/"     { capabilities = ["list"] }
-		path "kv/metadata/+/x"      { capabilities = ["read", "update", "create"] }
-		path "kv/config"            { capabilities = ["read"] }
-		path "deep/+/data/*"        { capabilities = ["create", "read", "update", "delete", "patch"] }
-		path "one/dir"              { capabilities = ["list"] }
-		path "one/a*"               { capabilities = ["create", "read", "update"] }
-		path "one/a/b"              { capabilities = ["read", "deny"] }
-		path "sys/mounts"           { capabilities = ["read"] }`,
-	"nothing": `path "elsewhere/*" { capabilities = ["read"] }`,
-}
-
-// The tokens that both have, besides "root". No life ends while the test runs.
-var compareTokens = map[string]vaultstoretest.Token{
-	"reader":   {Policies: []string{"reader"}, TTL: 100 * time.Hour},
-	"creator":  {Policies: []string{"creator"}, TTL: 100 * time.Hour},
-	"updater":  {Policies: []string{"updater"}, TTL: 100 * time.Hour, MaxTTL: 300 * time.Hour},
-	"patcher":  {Policies: []string{"patcher"}, TTL: 100 * time.Hour, Batch: true},
-	"deleter":  {Policies: []string{"deleter"}, TTL: 100 * time.Hour, Fixed: true},
-	"mixed":    {Policies: []string{"mixed"}, TTL: 200 * time.Hour, Period: 200 * time.Hour},
-	"nothing":  {Policies: []string{"nothing"}, TTL: 100 * time.Hour},
-	"few":      {Policies: []string{"reader"}, TTL: 100 * time.Hour, Uses: 20},
-	"several":  {Policies: []string{"mixed", "updater"}, TTL: 100 * time.Hour},
-	"mayfly-0": {Policies: []string{"reader"}, TTL: 100 * time.Hour},
-	"mayfly-1": {Policies: []string{"mixed"}, TTL: 100 * time.Hour, Uses: 7},
-	"mayfly-2": {Policies: []string{"creator"}, TTL: 100 * time.Hour, Batch: true},
-}
 
 // A drawer draws requests. What it has learned of the answers makes the interesting
 // ones common: writes with the right cas, reads of versions that there are.
 type drawer struct {
 	*rand.Rand
-	version map[string]int // the newest of each key, by mount and key
+	seed     uint64
+	policies map[string]string
+	version  map[string]int // the newest of each key, by mount and key
+	drawn    int
+	next     []request // before others are drawn
 }
 
 func newDrawer(seed uint64) *drawer {
-	return &drawer{Rand: rand.New(rand.NewPCG(seed, 0)), version: map[string]int{}}
+	d := &drawer{Rand: rand.New(rand.NewPCG(seed, 0)), seed: seed, policies: maps.Clone(comparePolicies), version: map[string]int{}}
+	for i := range drawnPolicies {
+		d.policies[fmt.Sprint("drawn-", i)] = d.policy()
+	}
+	return d
 }
 
-// learn remembers what an answer says about the newest version.
-func (d *drawer) learn(r request, a answer) {
-	p := r.place()
-	name := p.mount + ":" + p.key
-	var body struct {
-		Data struct {
-			Version *int `json:"version"`
-			Current *int `json:"current_version"`
-		}
-	}
+// newest is the newest version of a key, as far as is known.
+func (d *drawer) newest(p place) int { return d.version[p.mount+":"+p.key] }
+
+// learn remembers what an outcome says about the newest version.
+func (d *drawer) learn(o outcome) {
+	name := o.mount + ":" + o.key
 	switch {
-	case p.mount == "" || p.area == "v1":
-	case r.method == "DELETE" && p.area == "metadata" && a.status == 204:
+	case o.mount == "" || o.area == "v1":
+	case o.kind == "DELETE metadata" && o.status == 204:
 		delete(d.version, name)
-	case a.status == 200 && json.Unmarshal([]byte(a.body), &body) == nil:
-		if n := body.Data.Version; n != nil && p.area == "data" {
-			d.version[name] = *n
-		}
-		if n := body.Data.Current; n != nil {
-			d.version[name] = *n
-		}
+	case (o.kind == "PUT data" || o.kind == "PATCH data") && o.status == 200:
+		d.version[name] = o.version()
+	case o.kind == "GET metadata" && o.status == 200:
+		n, _ := o.data["current_version"].(float64)
+		d.version[name] = int(n)
 	}
 }
 
@@ -130,13 +69,23 @@ var menu = []struct {
 	{15, (*drawer).getConfig},
 	{20, (*drawer).putConfig},
 	{65, (*drawer).version1},
-	{40, (*drawer).ownToken},
-	{30, (*drawer).system},
-	{28, (*drawer).odd},
+	{15, (*drawer).lookUp},
+	{13, (*drawer).renew},
+	{4, (*drawer).revoke},
+	{5, (*drawer).login},
+	{6, (*drawer).capabilities},
+	{28, (*drawer).system},
+	{27, (*drawer).odd},
 }
 
 // request draws one.
 func (d *drawer) request() request {
+	d.drawn++
+	if len(d.next) > 0 {
+		r := d.next[0]
+		d.next = d.next[1:]
+		return r
+	}
 	n := d.IntN(1000)
 	var r request
 	for _, dish := range menu {
@@ -145,13 +94,16 @@ func (d *drawer) request() request {
 			break
 		}
 	}
+	if d.drawn%atLimitEvery == 0 {
+		r = d.atLimit()
+	}
 	if r.token == "" {
 		r.token = d.token()
 	}
 	if r.method == "PUT" && d.percent(30) {
 		r.method = "POST"
 	}
-	if d.percent(3) {
+	if d.percent(3) && !strings.HasSuffix(r.target, "/revoke-self") { // not the root token
 		r.headers = append(r.headers, d.header())
 	}
 	if r.token == "none" {
@@ -162,11 +114,15 @@ func (d *drawer) request() request {
 
 // token draws who asks.
 func (d *drawer) token() string {
-	if d.percent(80) {
+	switch n := d.IntN(100); {
+	case n < 74:
 		return "root"
+	case n < 81:
+		return fmt.Sprint("drawn-", d.IntN(drawnPolicies))
+	case n < 96:
+		return oneOf(d, "reader", "reader", "creator", "updater", "updater", "patcher", "deleter", "mixed", "mixed", "several", "several", "nothing")
 	}
-	return oneOf(d, "reader", "creator", "updater", "patcher", "deleter", "mixed", "mixed", "mixed", "several", "nothing",
-		"few", "login", "none", "none", "hvs.unknown", "mayfly-0", "mayfly-1", "mayfly-2", "hvb.unknown", "s.old", "text")
+	return oneOf(d, "few", "login", "none", "none", "hvs.unknown", d.mayfly(), d.short(), "hvb.unknown", "s.old", "text")
 }
 
 // header draws one that means something to Vault.
@@ -203,8 +159,7 @@ func (d *drawer) mount() string {
 func (d *drawer) at(area string) (target string, newest int) {
 	mount, key := d.mount(), d.key()
 	r := request{method: "GET", target: "/v1/" + mount + "/" + area + "/" + key}
-	p := r.place()
-	return r.target, d.version[p.mount+":"+p.key]
+	return r.target, d.newest(r.place())
 }
 
 // near draws the number of a version: mostly one that there is or was.

@@ -75,6 +75,8 @@ func (r request) place() place {
 	return place{area: "nothing", lists: lists}
 }
 
+var kvAreas = []string{"data", "metadata", "delete", "undelete", "destroy", "subkeys", "config"}
+
 // kind is what a request is counted as, such as "PUT data".
 func (r request) kind() string {
 	p, method := r.place(), r.method
@@ -86,6 +88,9 @@ func (r request) kind() string {
 	}
 	if strings.HasPrefix(p.area, "sys/internal/ui/mounts") {
 		p.area = "sys/internal/ui/mounts"
+	}
+	if p.mount != "" && p.area != "v1" && !slices.Contains(kvAreas, p.area) {
+		p.area = "nothing of KV"
 	}
 	return method + " " + p.area
 }
