@@ -42,7 +42,7 @@ func (s *Store) SaveToken(ctx context.Context, token *OAuthToken) error {
 			return err
 		}
 		defer done()
-		return s.attempt(ctx, func(a *attempt) error {
+		return s.attempt(func(a *attempt) error {
 			to, next, err := a.identify(ctx, q)
 			if err != nil {
 				return err
@@ -95,7 +95,7 @@ func (s *Store) UpdateToken(ctx context.Context, id string, change func(*OAuthTo
 		return fmt.Errorf("tokenkeep: update token: %w", err)
 	}
 	return s.run(ctx, "update token", func(ctx context.Context) error {
-		return s.attempt(ctx, func(a *attempt) error {
+		return s.attempt(func(a *attempt) error {
 			v, err := a.record(ctx, codec.RefOf(id))
 			if err != nil {
 				return err
@@ -172,7 +172,7 @@ func (a *attempt) identify(ctx context.Context, q *codec.Record) (target, *codec
 		}
 		pending = append(pending, list...)
 	}
-	if onlyAccess(q) && !a.scanned {
+	if onlyAccess(q) {
 		if found, err := a.store.scan(ctx, q); err != nil || found != nil {
 			if err != nil {
 				return to, nil, err
@@ -186,7 +186,6 @@ func (a *attempt) identify(ctx context.Context, q *codec.Record) (target, *codec
 			}
 			return target{codec.RefOf(found.ID), v}, merge(q, v.record), nil
 		}
-		a.scanned = true
 	}
 	if !carriesToken(q) {
 		return to, nil, a.refuse(fmt.Errorf("%w: no record matches, and the token carries no grant, refresh or access token", ErrInvalid))

@@ -1,0 +1,240 @@
+package token
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/tokenkeep/tokenkeep/codec"
+	"github.com/tokenkeep/tokenkeep/token/driver"
+)
+
+// This file writes index secrets. What several goroutines of one process have to change
+// in one of them at the same time goes into one write: while one write is on its way, the
+// changes that come gather, and the next write takes them all. A service takes few writes
+// of one secret, and one after the other.
+
+// A change is what one operation makes of an index secret.
+type change struct {
+	// leaf is the secret as the operation saw it.
+	leaf *view
+	// apply makes the change in a newer state of the secret, or in the same one. Its
+	// error keeps this change out of the write: it is again if what was judged is not so
+	// any more (rule 3), and nothing was changed then.
+	apply func(*codec.Index) error
+	// done gets what became of it, or errLead.
+	done chan error
+}
+
+func newChange(leaf *view, apply func(*codec.Index) error) *change {
+	return &change{leaf, apply, make(chan error, 1)}
+}
+
+// errLead asks a goroutine that waits to make the next write itself.
+var errLead = errors.New("it is this goroutine's turn to write")
+
+// A gathering is where changes of index secrets wait for their write.
+type gathering struct {
+	mu      sync.Mutex
+	waiting map[string][]*change // by secret; present while somebody writes it
+	// crowded is how long to wait for others, by secret: where a write had the changes of
+	// several, a part of the time that it took, and less after each that had one.
+	crowded map[string]time.Duration
+}
+
+func newGathering() *gathering {
+	return &gathering{waiting: map[string][]*change{}, crowded: map[string]time.Duration{}}
+}
+
+// linger waits a little where many write: they were served together the last time, so
+// they come together again, and the first of them would be served alone.
+func (g *gathering) linger(ctx context.Context, name string) {
+	g.mu.Lock()
+	wait := g.crowded[name]
+	g.mu.Unlock()
+	if wait == 0 {
+		return
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// join adds a change, and reports whether nobody writes that secret: then the caller does.
+func (g *gathering) join(c *change) (lead bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	list, writing := g.waiting[c.leaf.name]
+	if writing {
+		g.waiting[c.leaf.name] = append(list, c)
+	} else {
+		g.waiting[c.leaf.name] = nil
+	}
+	return !writing
+}
+
+// gather takes the changes of a secret that wait.
+func (g *gathering) gather(name string) []*change {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	list := g.waiting[name]
+	g.waiting[name] = nil
+	return list
+}
+
+// pass ends a write of so many changes, and lets the next who waits write, if there is
+// one.
+func (g *gathering) pass(name string, changes int, took time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch wait := g.crowded[name] / 2; {
+	case changes > 1:
+		g.crowded[name] = min(took/8, maxLinger)
+	case wait > minLinger:
+		g.crowded[name] = wait
+	default:
+		delete(g.crowded, name)
+	}
+	g.lead(name)
+}
+
+// The bounds of what a save waits for others.
+const (
+	minLinger = 100 * time.Microsecond
+	maxLinger = 10 * time.Millisecond
+)
+
+// lead asks the next who waits to write. The caller holds mu.
+func (g *gathering) lead(name string) {
+	list := g.waiting[name]
+	if len(list) == 0 {
+		delete(g.waiting, name)
+		return
+	}
+	g.waiting[name] = list[1:]
+	list[0].done <- errLead
+}
+
+// leave takes out a change that nobody waits for any more.
+func (g *gathering) leave(c *change) {
+	g.mu.Lock()
+	list := g.waiting[c.leaf.name]
+	for i := range list {
+		if list[i] == c {
+			g.waiting[c.leaf.name] = append(list[:i:i], list[i+1:]...)
+			break
+		}
+	}
+	g.mu.Unlock()
+	select {
+	case err := <-c.done:
+		if errors.Is(err, errLead) {
+			g.mu.Lock()
+			defer g.mu.Unlock()
+			g.lead(c.leaf.name)
+		}
+	default: // it is in a write that is on its way
+	}
+}
+
+// change makes a change, together with those that others have. When it returns an error,
+// the change may have been made all the same if it is one of the context or of the driver.
+func (s *Store) change(ctx context.Context, c *change) error {
+	if !s.gathering.join(c) {
+		select {
+		case err := <-c.done:
+			if !errors.Is(err, errLead) {
+				return err
+			}
+		case <-ctx.Done():
+			s.gathering.leave(c)
+			return ctx.Err()
+		}
+	}
+	s.gathering.linger(ctx, c.leaf.name)
+	began := time.Now()
+	changes := append([]*change{c}, s.gathering.gather(c.leaf.name)...)
+	s.changeAll(ctx, changes)
+	s.gathering.pass(c.leaf.name, len(changes), time.Since(began))
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return <-c.done
+}
+
+// changeAll makes changes of one secret in one write. If others write it at the same
+// time, it is read again, and changes that fit what it is now are made in that.
+func (s *Store) changeAll(ctx context.Context, changes []*change) {
+	base := changes[0].leaf
+	if known := s.memory.recall(base.name); known != nil && known.seq() > base.seq() {
+		base = known
+	}
+	for try := 0; ; try++ {
+		next, made := applyAll(base, changes)
+		if len(made) == 0 {
+			return
+		}
+		written, err := s.prepare(base, base.frame(), codec.KindIndex, asIndex(next))
+		if errors.Is(err, ErrTooLarge) && len(made) > 1 {
+			for _, c := range made { // some of them may fit
+				s.changeAll(ctx, []*change{c})
+			}
+			return
+		}
+		if err == nil {
+			_, err = s.send(ctx, base, written)
+		}
+		if asked := (*againError)(nil); errors.As(err, &asked) && try < changeTries {
+			if base, err = s.reread(ctx, base.name, try); err == nil {
+				changes = made
+				continue
+			}
+		}
+		if ctx.Err() != nil {
+			// That one caller gave up is nothing to the others.
+			err = again("whoever wrote the index gave up")
+		}
+		for _, c := range made {
+			c.done <- err
+		}
+		return
+	}
+}
+
+// changeTries is how often changes are made in a newer state of the secret before the
+// operations begin anew.
+const changeTries = 8
+
+// applyAll makes changes in a copy of an index secret. Those that cannot be made are told.
+func applyAll(base *view, changes []*change) (next *codec.Index, made []*change) {
+	next = base.index.Clone()
+	for _, c := range changes {
+		err := again("the index is another one now")
+		if bytes.Equal(base.index.Key, c.leaf.index.Key) && base.index.Prefix == c.leaf.index.Prefix {
+			err = c.apply(next)
+		}
+		if err != nil {
+			c.done <- err
+			continue
+		}
+		made = append(made, c)
+	}
+	return next, made
+}
+
+// reread reads an index secret that others have written.
+func (s *Store) reread(ctx context.Context, name string, try int) (*view, error) {
+	if err := s.pause(ctx, try); err != nil {
+		return nil, err
+	}
+	v, err := s.readOne(ctx, driver.Fresh, name)
+	if err == nil && (v.gone || v.absent()) {
+		err = again("an index secret is missing")
+	}
+	return v, err
+}
