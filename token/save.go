@@ -78,9 +78,8 @@ func (s *Store) SaveTokens(ctx context.Context, tokens []*OAuthToken) error {
 // UpdateToken changes the record with an id by a function, which may also erase
 // fields and change the user or the client. It is applied to the newest state of
 // the record; if others write at the same time, it is called again on what they
-// wrote, so it should do nothing but change its argument; it must not take long nor call
-// the store, since other saves of this process may wait for it. Its error is returned
-// and nothing is written then.
+// wrote, so it should do nothing but change its argument. Its error is returned and
+// nothing is written then.
 //
 // The id cannot change, and a grant, refresh or access token has to be left:
 // [ErrInvalid]. [ErrConflict] is returned for what SaveToken returns it for, if
