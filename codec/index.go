@@ -66,7 +66,9 @@ type Index struct {
 	// Key is the HMAC key of the store's hashes. The root has it, leaves do not.
 	Key []byte
 	// Leaves names the index secret that holds the hashes under each prefix of
-	// bits. The root has it; the prefixes cover every hash once.
+	// bits; the prefixes cover every hash of this secret once. The root has it, and a
+	// sealed leaf. Where it does not name this secret, the entries here are not changed
+	// any more: whoever finds that one of the leaves is missing creates it of them.
 	Leaves map[string]string
 
 	// Prefix says which hashes stand in this secret.
@@ -74,6 +76,10 @@ type Index struct {
 	// Entries are the records of each hash, in the order in which they came to
 	// hold the key.
 	Entries map[Hash][]Entry
+	// Paced says when every tenth write of this secret was, to the second: the last
+	// ten times. It tells whether a service that takes so many writes a day will take
+	// another one.
+	Paced []time.Time
 	// Graves are tombstones that can be removed some time after they were written: the
 	// refs, and when that was, to the second. The root has them.
 	Graves map[string]time.Time
@@ -84,10 +90,10 @@ type Index struct {
 // Root reports whether x is the root of the index.
 func (x *Index) Root() bool { return len(x.Key) > 0 }
 
-// Clone returns a copy of x whose entries may be changed.
+// Clone returns a copy of x that may be changed.
 func (x *Index) Clone() *Index {
 	c := *x
-	c.Graves = maps.Clone(x.Graves)
+	c.Graves, c.Leaves, c.Paced = maps.Clone(x.Graves), maps.Clone(x.Leaves), slices.Clone(x.Paced)
 	c.Entries = make(map[Hash][]Entry, len(x.Entries)+1)
 	for h, list := range x.Entries {
 		c.Entries[h] = slices.Clone(list)
@@ -111,6 +117,8 @@ func EncodeIndex(x *Index) ([]byte, error) {
 	o := x.start()
 	if x.Root() {
 		o.add("hash_key", x.Key)
+	}
+	if len(x.Leaves) > 0 {
 		o.add("leaves", x.Leaves)
 	}
 	o.add("prefix", x.Prefix)
@@ -128,6 +136,13 @@ func EncodeIndex(x *Index) ([]byte, error) {
 		}
 		o.add("graves", graves)
 	}
+	if len(x.Paced) > 0 {
+		paced := make([]int64, len(x.Paced))
+		for i, at := range x.Paced {
+			paced[i] = at.Unix()
+		}
+		o.add("paced", paced)
+	}
 	o.addMembers(x.unknown)
 	return o.bytes()
 }
@@ -138,7 +153,7 @@ func DecodeIndex(value []byte) (*Index, error) {
 	if err != nil {
 		return nil, err
 	}
-	if frame.Kind != KindIndex {
+	if frame.Kind != KindIndex && frame.Kind != KindSealed {
 		return nil, fieldError("kind", "is not that of an index")
 	}
 	x := &Index{Frame: frame}
@@ -149,20 +164,27 @@ func DecodeIndex(value []byte) (*Index, error) {
 	var entries map[string]string
 	d.textMap("entries", &entries)
 	x.Graves = d.graves("graves")
+	var paced []int64
+	d.take("paced", "a list of whole numbers", &paced)
 	if d.err != nil {
 		return nil, d.err
 	}
-	x.unknown = m
-	switch {
-	case x.Root():
-		if err := checkLeaves(x.Leaves); err != nil {
-			return nil, err
-		}
-	case len(x.Leaves) > 0:
-		return nil, fieldError("hash_key", "is missing")
+	for _, seconds := range paced {
+		x.Paced = append(x.Paced, time.Unix(seconds, 0).UTC())
 	}
+	x.unknown = m
 	if !validPrefix(x.Prefix) {
 		return nil, fieldError("prefix", "is not of bits")
+	}
+	switch sealed := frame.Kind == KindSealed; {
+	case x.Root() && (sealed || x.Prefix != ""):
+		return nil, fieldError("hash_key", "is where it cannot be")
+	case !x.Root() && !sealed && len(x.Leaves) > 0:
+		return nil, fieldError("hash_key", "is missing")
+	case x.Root() || sealed:
+		if err := checkLeaves(x.Prefix, x.Leaves); err != nil {
+			return nil, err
+		}
 	}
 	x.Entries = make(map[Hash][]Entry, len(entries))
 	for text, refs := range entries {
@@ -210,10 +232,11 @@ func (d *fields) graves(name string) map[string]time.Time {
 	return graves
 }
 
-// checkLeaves makes sure that every hash has one leaf. Sorted, the prefixes have
-// to tile the line of all hashes from end to end.
-func checkLeaves(leaves map[string]string) error {
-	var next uint64
+// checkLeaves makes sure that every hash under a prefix has one leaf. Sorted, the
+// prefixes have to tile the line of those hashes from end to end.
+func checkLeaves(under string, leaves map[string]string) error {
+	next, _ := strconv.ParseUint(pad(under), 2, 64) // it was checked
+	end := next + 1<<(width-len(under))
 	for _, prefix := range slices.SortedFunc(maps.Keys(leaves), func(a, b string) int {
 		return strings.Compare(pad(a), pad(b))
 	}) {
@@ -223,7 +246,7 @@ func checkLeaves(leaves map[string]string) error {
 		}
 		next += 1 << (width - len(prefix))
 	}
-	if next != 1<<width {
+	if next != end {
 		return fieldError("leaves", "does not name one leaf for each hash")
 	}
 	return nil

@@ -97,7 +97,7 @@ func TestLeavesCoverEachHashOnce(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if err := checkLeaves(tt.leaves); (err == nil) != tt.ok {
+			if err := checkLeaves("", tt.leaves); (err == nil) != tt.ok {
 				t.Errorf("error %v", err)
 			}
 		})
