@@ -66,9 +66,9 @@ func TestDamagedEntriesAreRefused(t *testing.T) {
 }
 
 func TestLeavesCoverEachHashOnce(t *testing.T) {
-	long := strings.Repeat("0", width)
-	ladder := map[string]string{long: "a", long[:width-1] + "1": "b"} // as deep as it goes
-	for i := range width - 1 {
+	long := strings.Repeat("0", MaxPrefix)
+	ladder := map[string]string{long: "a", long[:MaxPrefix-1] + "1": "b"} // as deep as it goes
+	for i := range MaxPrefix - 1 {
 		ladder[long[:i]+"1"] = "c"
 	}
 	tests := []struct {
@@ -169,7 +169,7 @@ func TestDamagedIndexesAreRefused(t *testing.T) {
 		"entries that are a list":    indexValue(`,"prefix":"","entries":["` + canary + `"]`),
 		"a prefix of no bits":        indexValue(`,"prefix":"` + canary + `","entries":{}`),
 		"a prefix that is null":      indexValue(`,"prefix":null,"entries":{}`),
-		"a prefix too long":          indexValue(`,"prefix":"` + strings.Repeat("0", width+1) + `","entries":{}`),
+		"a prefix too long":          indexValue(`,"prefix":"` + strings.Repeat("0", MaxPrefix+1) + `","entries":{}`),
 		"a key that is no base64":    indexValue(`,"hash_key":"` + canary + `!","leaves":{"":"index"},"entries":{}`),
 		"a key that is a number":     indexValue(`,"hash_key":7,"leaves":{"":"index"},"entries":{}`),
 		"a root without leaves":      indexValue(`,"hash_key":"a2V5","entries":{}`),

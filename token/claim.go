@@ -157,7 +157,9 @@ func (a *attempt) commit(ctx context.Context, to target, next *codec.Record) err
 			return err
 		}
 	}
-	_, err = a.store.send(ctx, to.view, value)
+	if _, err = a.store.send(ctx, to.view, value); err == nil && a.index != nil {
+		a.index.relink(ctx)
+	}
 	return err
 }
 

@@ -156,7 +156,7 @@ func (s *Store) tidyIndex(ctx context.Context, buried map[string]*view, note boo
 			for _, name := range slices.Sorted(maps.Keys(x.leaves)) {
 				leaf := x.leaves[name]
 				err := s.change(ctx, newChange(leaf, func(next *codec.Index) error {
-					changed := dropEntries(next, buried)
+					changed := next.Live() && dropEntries(next, buried)
 					if name == codec.RootName && !leaf.absent() {
 						// In an index that is nearly full, room is for tokens.
 						roomy := len(leaf.raw) < s.limits.Value/4*3

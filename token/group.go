@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tokenkeep/tokenkeep/codec"
+	"github.com/tokenkeep/tokenkeep/internal/rule"
 	"github.com/tokenkeep/tokenkeep/token/driver"
 )
 
@@ -179,17 +180,14 @@ func (s *Store) changeAll(ctx context.Context, changes []*change) {
 		if len(made) == 0 {
 			return
 		}
-		written, err := s.prepare(base, base.frame(), codec.KindIndex, asIndex(next))
+		err := s.writeIndex(ctx, base, next)
 		if errors.Is(err, ErrTooLarge) && len(made) > 1 {
 			for _, c := range made { // some of them may fit
 				s.changeAll(ctx, []*change{c})
 			}
 			return
 		}
-		if err == nil {
-			_, err = s.send(ctx, base, written)
-		}
-		if asked := (*againError)(nil); errors.As(err, &asked) && try < changeTries {
+		if asked := (*againError)(nil); errors.As(err, &asked) && !errors.Is(err, errGrew) && try < changeTries {
 			if base, err = s.reread(ctx, base.name, try); err == nil {
 				changes = made
 				continue
@@ -204,6 +202,37 @@ func (s *Store) changeAll(ctx context.Context, changes []*change) {
 		}
 		return
 	}
+}
+
+// errGrew asks an operation to begin anew: what it changes stands in another leaf now.
+var errGrew = again("the index grew")
+
+// writeIndex writes the next state of an index secret, or seals the leaf that it is if it
+// has no room for that.
+func (s *Store) writeIndex(ctx context.Context, base *view, next *codec.Index) error {
+	written, err := s.prepareIndex(base, next, codec.KindIndex)
+	if err != nil && !errors.Is(err, ErrTooLarge) {
+		return err
+	}
+	if big, worn := s.full(written); base.index.Live() && (err != nil || big || worn) && !rule.Off(rule.Seal) {
+		switch {
+		case !base.absent():
+			err = s.seal(ctx, base, err != nil || big)
+		default: // it has to be there before it can be sealed
+			written, err = s.prepareIndex(base, base.index.Clone(), codec.KindIndex)
+			if err == nil {
+				_, err = s.send(ctx, base, written)
+			}
+		}
+		if err == nil {
+			err = errGrew
+		}
+		return err
+	}
+	if err == nil {
+		_, err = s.send(ctx, base, written)
+	}
+	return err
 }
 
 // changeTries is how often changes are made in a newer state of the secret before the

@@ -35,11 +35,7 @@ func (a *attempt) claims(ctx context.Context, to target, gained []key, fences []
 	}
 	changes := make([]*change, 0, len(w))
 	for _, e := range w {
-		c := newChange(e.leaf, e.apply)
-		if err := a.fits(c); err != nil {
-			return nil, err
-		}
-		changes = append(changes, c)
+		changes = append(changes, newChange(e.leaf, e.apply))
 	}
 	slices.SortFunc(changes, func(x, y *change) int {
 		return cmp.Or(cmp.Compare(w[y.leaf.name].rank, w[x.leaf.name].rank), strings.Compare(x.leaf.name, y.leaf.name))
@@ -57,23 +53,6 @@ func claimed(was []codec.Entry, claim codec.Entry, holds bool) []codec.Entry {
 		return list
 	}
 	return append(without(list, claim.Ref), claim)
-}
-
-// fits makes sure that a leaf has room for a change, as far as that is known before it is
-// made.
-func (a *attempt) fits(c *change) error {
-	next := c.leaf.index.Clone()
-	if err := c.apply(next); err != nil {
-		return err
-	}
-	v, err := a.store.prepare(c.leaf, c.leaf.frame(), codec.KindIndex, asIndex(next))
-	if err == nil {
-		err = a.store.roomFor(v)
-	}
-	if err != nil {
-		return a.refuse(err)
-	}
-	return nil
 }
 
 // A leafEdit is what one operation changes in an index secret.
@@ -113,6 +92,9 @@ func (w leafEdits) of(leaf *view, k key) *leafEdit {
 
 // apply changes an index secret, unless what was judged is not so in it.
 func (e *leafEdit) apply(x *codec.Index) error {
+	if !x.Live() {
+		return errGrew
+	}
 	for h, was := range e.judged {
 		if !slices.Equal(x.Entries[h], was) {
 			return again("the index changed since it was judged")
