@@ -48,7 +48,7 @@ const paceOf = 10
 // worn reports whether a service that takes so many writes of a secret in a day will take
 // no more than left of them.
 func (s *Store) worn(x *codec.Index, left int) bool {
-	if s.limits.WritesPerDay == 0 {
+	if !s.counted() {
 		return false
 	}
 	tens := 0
@@ -60,9 +60,12 @@ func (s *Store) worn(x *codec.Index, left int) bool {
 	return tens*paceOf > s.limits.WritesPerDay-left
 }
 
+// counted reports whether the service takes so many writes a day, and more than a few.
+func (s *Store) counted() bool { return s.limits.WritesPerDay >= 2*rootBudget }
+
 // paced adds a write to the times of an index secret, where there is a limit.
 func (s *Store) paced(x *codec.Index, seq int64) []time.Time {
-	if s.limits.WritesPerDay == 0 {
+	if !s.counted() {
 		return nil
 	}
 	now := time.Now().UTC().Truncate(time.Second)

@@ -20,7 +20,7 @@ func (a *attempt) claims(ctx context.Context, to target, gained []key, fences []
 		if err != nil {
 			return nil, err
 		}
-		was := leaf.index.Entries[h]
+		was := entriesOf(a.judges[k]) // and not what the leaf may be by now
 		fenced := slices.ContainsFunc(fences, func(j *judged) bool { return j.key == k })
 		claim := codec.Entry{Ref: to.ref, Base: to.view.seq()}
 		if !fenced && slices.Contains(was, claim) {
@@ -148,6 +148,14 @@ func (a *attempt) sweep(ctx context.Context, w leafEdits, to target, fences []*j
 		e.ref, e.seq, e.held = to.ref, to.view.seq(), held
 	}
 	return nil
+}
+
+func entriesOf(list []*judged) []codec.Entry {
+	entries := make([]codec.Entry, len(list))
+	for i, j := range list {
+		entries[i] = j.entry
+	}
+	return entries
 }
 
 func entryOf(list []codec.Entry, ref string) int {

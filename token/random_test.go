@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/tokenkeep/tokenkeep/token"
+	"github.com/tokenkeep/tokenkeep/token/driver"
 	"github.com/tokenkeep/tokenkeep/token/memstore"
 )
 
@@ -43,7 +44,7 @@ func TestFiveClientsAtRandom(t *testing.T) {
 func randomRun(t *testing.T, seed uint64) {
 	t.Helper()
 	r := rand.New(rand.NewPCG(seed, 0))
-	sc := scenario{leaves: 4 * r.IntN(2)}
+	sc := scenario{leaves: 4 * r.IntN(2), value: tight * r.IntN(2)}
 	for range r.IntN(3) {
 		sc.before = append(sc.before, randomOp(r))
 	}
@@ -55,6 +56,7 @@ func randomRun(t *testing.T, seed uint64) {
 		sc.clients = append(sc.clients, script)
 	}
 	service := memstore.NewDriver()
+	service.SetLimits(driver.Limits{Value: sc.value})
 	if sc.leaves > 0 {
 		splitIndex(t, service)
 	}
