@@ -29,39 +29,47 @@ func (s *Store) full(next *view) (big, worn bool) {
 	}
 	const perWrite = len(`"0123456789012345678901",`)
 	reserve := leafReserve + perWrite*(codec.HistoryLen-len(next.frame().History))
+	budget := sealBudget
+	if next.index.Root() {
+		budget = moveBudget
+	}
 	big = len(next.raw)+reserve > s.limits.Value
-	return big, s.worn(next.index, sealBudget)
+	return big, s.worn(next.index, budget)
 }
 
-// What is left of a day's writes of one secret when a leaf is sealed, or the root told no
-// more.
+// What is left of a day's writes of one secret when it is written no more.
 const (
-	sealBudget = 20
-	rootBudget = 30
-	// relinkEvery is how often the root of a busy index is told of new leaves.
-	relinkEvery = 20 * time.Minute
+	sealBudget = 20 // a leaf: one write is the seal
+	moveBudget = 60 // the root, as a leaf: it has to be told of new leaves all day
+	rootBudget = 10
+	// calmBudget is up to what is left that the root is told of new leaves at once; then
+	// the waits grow with each ten writes.
+	calmBudget = 40
+	relinkWait = 15 * time.Minute
+	// busyPrefix is down to which prefixes a leaf is split because it is written often:
+	// several leaves wear more slowly.
+	busyPrefix = 3
 )
 
 // paceOf counts in tens: the last of the times is that of the newest write.
 const paceOf = 10
 
-// worn reports whether a service that takes so many writes of a secret in a day will take
-// no more than left of them.
-func (s *Store) worn(x *codec.Index, left int) bool {
-	if !s.counted() {
-		return false
-	}
-	tens := 0
+// left returns how many writes of an index secret the service takes today, at least.
+func (s *Store) left(x *codec.Index) int {
+	left := s.limits.WritesPerDay
 	for _, at := range x.Paced {
 		if time.Since(at) < 24*time.Hour {
-			tens++
+			left -= paceOf
 		}
 	}
-	return tens*paceOf > s.limits.WritesPerDay-left
+	return left
 }
 
+// worn reports whether only so many writes of a secret are left today.
+func (s *Store) worn(x *codec.Index, budget int) bool { return s.counted() && s.left(x) < budget }
+
 // counted reports whether the service takes so many writes a day, and more than a few.
-func (s *Store) counted() bool { return s.limits.WritesPerDay >= 2*rootBudget }
+func (s *Store) counted() bool { return s.limits.WritesPerDay >= moveBudget+2*paceOf }
 
 // paced adds a write to the times of an index secret, where there is a limit.
 func (s *Store) paced(x *codec.Index, seq int64) []time.Time {
@@ -83,14 +91,14 @@ func (s *Store) prepareIndex(base *view, next *codec.Index, kind codec.Kind) (*v
 	return s.prepare(base, base.frame(), kind, asIndex(next))
 }
 
-// seal ends the life of a leaf.
+// seal ends the life of a leaf. It is split if it is large, or written often.
 func (s *Store) seal(ctx context.Context, leaf *view, split bool) error {
 	next, kind := leaf.index.Clone(), codec.KindSealed
 	if next.Root() {
 		kind, next.Moving = codec.KindIndex, true
 	}
 	prefixes := []string{next.Prefix}
-	if split {
+	if split || len(next.Prefix) < busyPrefix && len(next.Entries) > 1 {
 		if len(next.Prefix) == codec.MaxPrefix || len(next.Entries) < 2 {
 			return fmt.Errorf("%w: too many records hold one key (secret %s)", ErrTooLarge, leaf.name)
 		}
@@ -114,32 +122,57 @@ func (s *Store) seal(ctx context.Context, leaf *view, split bool) error {
 func leafName(ref string) string { return codec.RootName + "-" + ref }
 
 // relink tells the root of the leaves that took the place of sealed ones, as far as this
-// operation met them. It is best effort: until it is done, the way is longer.
+// operation met them, and removes those that nobody can be on the way to any more. It is
+// best effort: until it is done, the way is longer.
 func (x *index) relink(ctx context.Context) {
 	s := x.store
-	if !x.outdated() || s.worn(x.root.index, rootBudget) || s.busy(x.root.index) {
-		return
-	}
 	for name := range x.leaves {
 		if known := s.memory.recall(name); known != nil {
 			x.leaves[name] = known // with what this operation wrote
 		}
 	}
-	if x.root = x.leaves[codec.RootName]; !x.outdated() {
+	x.root = x.leaves[codec.RootName]
+	if !x.outdated() || s.worn(x.root.index, rootBudget) || s.busy(x.root.index) {
 		return
 	}
-	links := &links{rests: s.limits.DeletedNameRests >= grace, retired: map[string]string{}, leaves: map[string]string{}}
+	var links []*link
 	for _, prefix := range slices.Sorted(maps.Keys(x.root.index.Leaves)) {
-		if x.follow(ctx, x.root, prefix, links) != nil {
+		l := &link{prefix: prefix, name: x.root.index.Leaves[prefix], leaves: map[string]string{}}
+		if x.leaves[l.name] == nil && !x.root.index.Moving {
+			continue // not met
+		}
+		if x.follow(ctx, x.root, prefix, l) != nil {
 			return
 		}
+		links = append(links, l)
 	}
-	if s.change(ctx, newChange(x.root, links.apply)) != nil || !links.rests {
+	rests := s.limits.DeletedNameRests >= grace
+	removed := s.removeRetired(ctx, x.root.index)
+	err := s.change(ctx, newChange(x.root, func(root *codec.Index) error {
+		for _, ref := range removed {
+			delete(root.Retired, ref)
+		}
+		return tell(root, links, !rests)
+	}))
+	if err != nil || !rests {
 		return
 	}
-	for _, name := range links.retired {
-		_ = s.driver.Delete(ctx, name)
+	for _, l := range links {
+		for _, name := range l.sealed {
+			_ = s.driver.Delete(ctx, name)
+		}
 	}
+}
+
+// removeRetired removes sealed leaves that have rested. Rule 7 is that of names: an
+// operation that began before the root named others has ended.
+func (s *Store) removeRetired(ctx context.Context, root *codec.Index) (removed []string) {
+	for ref, at := range root.Retired {
+		if time.Since(at) >= grace && len(removed) < digs && s.driver.Delete(ctx, leafName(ref)) == nil {
+			removed = append(removed, ref)
+		}
+	}
+	return removed
 }
 
 // outdated reports whether the root names leaves that are sealed, or were not there yet.
@@ -155,28 +188,26 @@ func (x *index) outdated() bool {
 	return false
 }
 
-// busy reports whether the root was written too often of late to be written at once.
+// busy reports whether the root was written too lately for the writes that it has left.
 func (s *Store) busy(root *codec.Index) bool {
-	n := len(root.Paced)
-	return n > 2 && time.Since(root.Paced[n-1]) < relinkEvery && time.Since(root.Paced[n-3]) < 24*time.Hour
+	if !s.worn(root, calmBudget) {
+		return false
+	}
+	wait := relinkWait << ((calmBudget - s.left(root)) / paceOf)
+	return time.Since(root.Paced[len(root.Paced)-1]) < wait
 }
 
-// Links are what the root shall be told.
-type links struct {
-	rests   bool              // a name rests after its deletion: nobody has to wait for it
-	retired map[string]string // by prefix, sealed leaves that the root names
-	leaves  map[string]string // those that take their places
+// A link is what takes the place of a leaf that the root names.
+type link struct {
+	prefix, name string
+	sealed       []string          // what stands on the way
+	leaves       map[string]string // by prefix
 }
 
 // follow finds the leaves that took the place of one that the root names, and makes sure
-// that they exist: once the root names them, nothing else tells what they began with.
-func (x *index) follow(ctx context.Context, from *view, prefix string, l *links) error {
-	name := from.index.Leaves[prefix]
-	leaf := x.leaves[name]
-	if leaf == nil && from == x.root && !from.index.Moving {
-		return nil // not met
-	}
-	leaf, err := x.open(ctx, from, prefix, name, false)
+// that they exist: once the root names them, nothing else tells what they begin with.
+func (x *index) follow(ctx context.Context, from *view, prefix string, l *link) error {
+	leaf, err := x.open(ctx, from, prefix, from.index.Leaves[prefix], false)
 	if err != nil {
 		return err
 	}
@@ -192,42 +223,37 @@ func (x *index) follow(ctx context.Context, from *view, prefix string, l *links)
 		}
 	}
 	if leaf.index.Live() {
-		if from != x.root {
-			l.leaves[prefix] = name
-		}
+		l.leaves[prefix] = leaf.name
 		return nil
 	}
+	l.sealed = append(l.sealed, leaf.name)
 	for _, below := range slices.Sorted(maps.Keys(leaf.index.Leaves)) {
 		if err := x.follow(ctx, leaf, below, l); err != nil {
 			return err
 		}
 	}
-	if from == x.root {
-		l.retired[prefix] = name
-	}
 	return nil
 }
 
-// apply changes the root.
-func (l *links) apply(root *codec.Index) error {
+// tell changes the root to name the leaves that links lead to, and notes the sealed ones if
+// they have to rest before they are removed.
+func tell(root *codec.Index, links []*link, note bool) error {
 	changed := root.Moving
 	if root.Moving {
 		root.Moving, root.Entries = false, map[codec.Hash][]codec.Entry{}
 	}
-	for prefix, name := range l.retired {
-		if root.Leaves[prefix] != name {
-			continue // somebody else told it
+	for _, l := range links {
+		if len(l.sealed) == 0 || root.Leaves[l.prefix] != l.name {
+			continue // it is so, or somebody else told it
 		}
-		delete(root.Leaves, prefix)
-		if ref, ok := strings.CutPrefix(name, leafName("")); ok && !l.rests {
-			if root.Retired == nil {
-				root.Retired = map[string]time.Time{}
-			}
-			root.Retired[ref] = time.Now()
-		}
-		for below, leaf := range l.leaves {
-			if strings.HasPrefix(below, prefix) {
-				root.Leaves[below] = leaf
+		delete(root.Leaves, l.prefix)
+		maps.Copy(root.Leaves, l.leaves)
+		for _, name := range l.sealed {
+			if ref, ok := strings.CutPrefix(name, leafName("")); ok && note {
+				if root.Retired == nil {
+					root.Retired = map[string]time.Time{}
+				}
+				root.Retired[ref] = time.Now()
 			}
 		}
 		changed = true
