@@ -217,7 +217,7 @@ func (s *Store) writeIndex(ctx context.Context, base *view, next *codec.Index) e
 	if big, worn := s.full(written); base.index.Live() && (err != nil || big || worn) && !rule.Off(rule.Seal) {
 		switch {
 		case !base.absent():
-			err = s.seal(ctx, base, err != nil || big)
+			err = s.seal(ctx, base, next, err != nil || big)
 		default: // it has to be there before it can be sealed
 			written, err = s.prepareIndex(base, base.index.Clone(), codec.KindIndex)
 			if err == nil {

@@ -91,15 +91,16 @@ func (s *Store) prepareIndex(base *view, next *codec.Index, kind codec.Kind) (*v
 	return s.prepare(base, base.frame(), kind, asIndex(next))
 }
 
-// seal ends the life of a leaf. It is split if it is large, or written often.
-func (s *Store) seal(ctx context.Context, leaf *view, split bool) error {
+// seal ends the life of a leaf, where wanted would be written otherwise. It is split if it
+// is large, or written often.
+func (s *Store) seal(ctx context.Context, leaf *view, wanted *codec.Index, split bool) error {
 	next, kind := leaf.index.Clone(), codec.KindSealed
 	if next.Root() {
 		kind, next.Moving = codec.KindIndex, true
 	}
 	prefixes := []string{next.Prefix}
 	if split || len(next.Prefix) < busyPrefix && len(next.Entries) > 1 {
-		if len(next.Prefix) == codec.MaxPrefix || len(next.Entries) < 2 {
+		if len(next.Prefix) == codec.MaxPrefix || len(wanted.Entries) < 2 {
 			return fmt.Errorf("%w: too many records hold one key (secret %s)", ErrTooLarge, leaf.name)
 		}
 		prefixes = []string{next.Prefix + "0", next.Prefix + "1"}
@@ -148,19 +149,19 @@ func (x *index) relink(ctx context.Context) {
 	}
 	rests := s.limits.DeletedNameRests >= grace
 	removed := s.removeRetired(ctx, x.root.index)
-	err := s.change(ctx, newChange(x.root, func(root *codec.Index) error {
+	var free []string // what the root does not name any more, if it is written as told last
+	err := s.change(ctx, newChange(x.root, func(root *codec.Index) (err error) {
 		for _, ref := range removed {
 			delete(root.Retired, ref)
 		}
-		return tell(root, links, !rests)
+		free, err = tell(root, links, !rests)
+		return err
 	}))
 	if err != nil || !rests {
 		return
 	}
-	for _, l := range links {
-		for _, name := range l.sealed {
-			_ = s.driver.Delete(ctx, name)
-		}
+	for _, name := range free {
+		_ = s.driver.Delete(ctx, name)
 	}
 }
 
@@ -193,7 +194,7 @@ func (s *Store) busy(root *codec.Index) bool {
 	if !s.worn(root, calmBudget) {
 		return false
 	}
-	wait := relinkWait << ((calmBudget - s.left(root)) / paceOf)
+	wait := relinkWait << ((calmBudget-s.left(root))/paceOf - 1)
 	return time.Since(root.Paced[len(root.Paced)-1]) < wait
 }
 
@@ -235,9 +236,9 @@ func (x *index) follow(ctx context.Context, from *view, prefix string, l *link) 
 	return nil
 }
 
-// tell changes the root to name the leaves that links lead to, and notes the sealed ones if
-// they have to rest before they are removed.
-func tell(root *codec.Index, links []*link, note bool) error {
+// tell changes the root to name the leaves that links lead to, and returns the sealed ones
+// that nothing names then. If they have to rest before they are removed, it notes them.
+func tell(root *codec.Index, links []*link, note bool) (free []string, err error) {
 	changed := root.Moving
 	if root.Moving {
 		root.Moving, root.Entries = false, map[codec.Hash][]codec.Entry{}
@@ -248,18 +249,18 @@ func tell(root *codec.Index, links []*link, note bool) error {
 		}
 		delete(root.Leaves, l.prefix)
 		maps.Copy(root.Leaves, l.leaves)
-		for _, name := range l.sealed {
-			if ref, ok := strings.CutPrefix(name, leafName("")); ok && note {
-				if root.Retired == nil {
-					root.Retired = map[string]time.Time{}
-				}
-				root.Retired[ref] = time.Now()
-			}
-		}
-		changed = true
+		free, changed = append(free, l.sealed...), true
 	}
 	if !changed {
-		return errUnchanged
+		return nil, errUnchanged
 	}
-	return nil
+	for _, name := range free {
+		if ref, ok := strings.CutPrefix(name, leafName("")); ok && note {
+			if root.Retired == nil {
+				root.Retired = map[string]time.Time{}
+			}
+			root.Retired[ref] = time.Now()
+		}
+	}
+	return free, nil
 }
