@@ -80,7 +80,8 @@ type Index struct {
 	// ten times. It tells whether a service that takes so many writes a day will take
 	// another one.
 	Paced []time.Time
-	// Moving: the root's entries belong to leaves that may not exist yet.
+	// Moving: the root's entries belong to leaves that may not exist yet. No other index
+	// secret has it, nor has a root that is its own leaf.
 	Moving bool
 	// Retired are sealed leaves that the root names no more, and since when: their refs,
 	// which are their names without what all leaves share. The root has them.
@@ -230,6 +231,9 @@ func DecodeIndex(value []byte) (*Index, error) {
 		if err := checkLeaves(x.Prefix, x.Leaves); err != nil {
 			return nil, err
 		}
+	}
+	if x.Moving && (!x.Root() || x.Live()) {
+		return nil, fieldError("moving", "is where it cannot be")
 	}
 	x.Entries = make(map[Hash][]Entry, len(entries))
 	for text, refs := range entries {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -210,29 +211,49 @@ var errGrew = again("the index grew")
 // writeIndex writes the next state of an index secret, or seals the leaf that it is if it
 // has no room for that.
 func (s *Store) writeIndex(ctx context.Context, base *view, next *codec.Index) error {
-	written, err := s.prepareIndex(base, next, codec.KindIndex)
-	if err != nil && !errors.Is(err, ErrTooLarge) {
+	written, big, worn, err := s.measure(base, next)
+	if err != nil {
 		return err
 	}
-	if big, worn := s.full(written); base.index.Live() && (err != nil || big || worn) && !rule.Off(rule.Seal) {
-		switch {
-		case !base.absent():
-			err = s.seal(ctx, base, next, err != nil || big)
-		default: // it has to be there before it can be sealed
-			written, err = s.prepareIndex(base, base.index.Clone(), codec.KindIndex)
-			if err == nil {
-				_, err = s.send(ctx, base, written)
-			}
+	if !base.index.Live() || !big && !worn || rule.Off(rule.Seal) {
+		if written == nil {
+			return fmt.Errorf("%w: the root of the index (secret %s) is full", ErrTooLarge, base.name)
 		}
-		if err == nil {
-			err = errGrew
-		}
+		_, err = s.send(ctx, base, written)
 		return err
+	}
+	switch {
+	case base.absent(): // it has to be there before it can be sealed
+		if written, err = s.prepareIndex(base, base.index.Clone(), codec.KindIndex); err == nil {
+			_, err = s.send(ctx, base, written)
+		}
+	case worn:
+		err = s.seal(ctx, base, base.index, big)
+	default:
+		witnesses := s.witnesses(ctx, next)
+		if written, big, _, err = s.measure(base, witnesses.prune(next)); err == nil && !big && len(written.raw) < s.limits.Value/4*3 {
+			_, err = s.send(ctx, base, written)
+			return err
+		}
+		err = s.seal(ctx, base, witnesses.prune(base.index), true)
 	}
 	if err == nil {
-		_, err = s.send(ctx, base, written)
+		err = errGrew
 	}
 	return err
+}
+
+// measure encodes the next state of an index secret, and reports whether that is too much
+// for a leaf. What is too large for the service is big, and not encoded.
+func (s *Store) measure(base *view, next *codec.Index) (written *view, big, worn bool, err error) {
+	written, err = s.prepareIndex(base, next, codec.KindIndex)
+	if errors.Is(err, ErrTooLarge) {
+		return nil, true, false, nil
+	}
+	if err == nil {
+		big, worn = s.full(written)
+	}
+	return written, big, worn, err
 }
 
 // changeTries is how often changes are made in a newer state of the secret before the

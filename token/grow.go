@@ -24,9 +24,6 @@ const leafReserve = 512
 // full reports whether a leaf cannot be written as it would be next, because of its size
 // or because the service takes no more writes of it today.
 func (s *Store) full(next *view) (big, worn bool) {
-	if next == nil {
-		return true, false
-	}
 	const perWrite = len(`"0123456789012345678901",`)
 	reserve := leafReserve + perWrite*(codec.HistoryLen-len(next.frame().History))
 	budget := sealBudget

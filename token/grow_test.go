@@ -2,6 +2,7 @@ package token_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -200,6 +201,39 @@ func TestAHalfDoneSealIsFinishedByWhoeverFindsIt(t *testing.T) {
 	for i := range saved - 1 {
 		if _, err := open(t, d).FindToken(t.Context(), tok(fmt.Sprint("U", i))); err != nil {
 			t.Errorf("user %d, later: %v", i, err)
+		}
+	}
+}
+
+// A token that is rotated leaves an entry behind each time, in whatever leaf.
+func TestRotationsDoNotFillTheIndexWithWhatIsDead(t *testing.T) {
+	const users, rotations = 100, 20
+	d := grown(t, users)
+	s := open(t, d)
+	for r := range rotations {
+		for i := range users {
+			if err := s.SaveToken(t.Context(), tok(fmt.Sprint("U", i), fmt.Sprintf("R%d-%d", i, r))); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	entries, leaves := 0, 0
+	for _, x := range indexSecrets(t, d) {
+		if x.Live() {
+			entries, leaves = entries+len(x.Entries), leaves+1
+		}
+	}
+	// Two of each user are alive. Leaves are half full of them at least before they split.
+	if entries > 8*users {
+		t.Errorf("%d entries in %d leaves after %d rotations of %d users", entries, leaves, rotations, users)
+	}
+	for i := range users {
+		q := tok(fmt.Sprintf("R%d-%d", i, rotations-1))
+		if found, err := open(t, d).FindToken(t.Context(), q); err != nil || found.UserSignature.Name != fmt.Sprint("U", i) {
+			t.Errorf("user %d: %v", i, err)
+		}
+		if _, err := open(t, d).FindToken(t.Context(), tok(fmt.Sprintf("R%d-%d", i, rotations-2))); !errors.Is(err, token.ErrNotFound) {
+			t.Errorf("the token before the last of user %d: %v", i, err)
 		}
 	}
 }
