@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/tokenkeep/tokenkeep/codec"
-	"github.com/tokenkeep/tokenkeep/internal/rule"
 	"github.com/tokenkeep/tokenkeep/token/driver"
 )
 
@@ -215,7 +214,7 @@ func (s *Store) writeIndex(ctx context.Context, base *view, next *codec.Index) e
 	if err != nil {
 		return err
 	}
-	if !base.index.Live() || !big && !worn || rule.Off(rule.Seal) {
+	if !base.index.Live() || !big && !worn {
 		if written == nil {
 			return fmt.Errorf("%w: the root of the index (secret %s) is full", ErrTooLarge, base.name)
 		}
@@ -228,14 +227,15 @@ func (s *Store) writeIndex(ctx context.Context, base *view, next *codec.Index) e
 			_, err = s.send(ctx, base, written)
 		}
 	case worn:
-		err = s.seal(ctx, base, base.index, big)
+		err = s.seal(ctx, base, base.index, next, big)
 	default:
 		witnesses := s.witnesses(ctx, next)
-		if written, big, _, err = s.measure(base, witnesses.prune(next)); err == nil && !big && len(written.raw) < s.limits.Value/4*3 {
+		next = witnesses.prune(next)
+		if written, big, _, err = s.measure(base, next); err == nil && !big && len(written.raw) < s.limits.Value/4*3 {
 			_, err = s.send(ctx, base, written)
 			return err
 		}
-		err = s.seal(ctx, base, witnesses.prune(base.index), true)
+		err = s.seal(ctx, base, witnesses.prune(base.index), next, true)
 	}
 	if err == nil {
 		err = errGrew
@@ -246,7 +246,7 @@ func (s *Store) writeIndex(ctx context.Context, base *view, next *codec.Index) e
 // measure encodes the next state of an index secret, and reports whether that is too much
 // for a leaf. What is too large for the service is big, and not encoded.
 func (s *Store) measure(base *view, next *codec.Index) (written *view, big, worn bool, err error) {
-	written, err = s.prepareIndex(base, next, codec.KindIndex)
+	written, err = s.prepareIndex(base, next, base.index.Kind)
 	if errors.Is(err, ErrTooLarge) {
 		return nil, true, false, nil
 	}

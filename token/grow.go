@@ -88,10 +88,10 @@ func (s *Store) prepareIndex(base *view, next *codec.Index, kind codec.Kind) (*v
 	return s.prepare(base, base.frame(), kind, asIndex(next))
 }
 
-// seal ends the life of a leaf, where wanted would be written otherwise. It is split if it
-// is large, or written often.
-func (s *Store) seal(ctx context.Context, leaf *view, wanted *codec.Index, split bool) error {
-	next, kind := leaf.index.Clone(), codec.KindSealed
+// seal ends the life of a leaf and hands its entries on, where wanted would be written
+// otherwise. It is split if it is large, or written often.
+func (s *Store) seal(ctx context.Context, leaf *view, handed, wanted *codec.Index, split bool) error {
+	next, kind := handed.Clone(), codec.KindSealed
 	if next.Root() {
 		kind, next.Moving = codec.KindIndex, true
 	}

@@ -32,7 +32,7 @@ const (
 	Gap Rule = "gap"
 	// Winner: only a write that won destroys versions, and only those below its own.
 	Winner Rule = "winner"
-	// Seal: a leaf that is full is sealed before others take its place.
+	// Seal: a leaf that is sealed is not written any more, others take its place.
 	Seal Rule = "seal"
 	// FreshList: what looks like an empty store is listed before it is one.
 	FreshList Rule = "fresh-list"
