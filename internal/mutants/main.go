@@ -51,7 +51,12 @@ var checks = map[rule.Rule][]check{
 	rule.FreshList: {{"token", "Index"}},
 	rule.Gap:       {{"gcpsm", "TestGap"}},
 	rule.Winner:    {{"gcpsm", "TestVersions"}},
-	rule.Seal:      {{"token", "CrashPoint.*Grows"}, {"token", "Orders.*Grows"}, {"token", "FiveClients"}},
+	rule.Seal: {
+		{"token", "CrashPoint.*TwoClients.*Grows"},
+		{"token", "Orders.*TwoClients.*Grows"},
+		{"token", "ThreeClients.*Grows"},
+		{"token", "FiveClients"},
+	},
 }
 
 // limit is how long one run of one package may take.
