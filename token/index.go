@@ -190,6 +190,8 @@ func (x *index) open(ctx context.Context, from *view, prefix, name string, trust
 		x.leaves[name] = leaf
 	}
 	switch {
+	case leaf.record != nil:
+		return nil, corrupt(name, fmt.Errorf("it is a record, and %s says it is a leaf", from.name))
 	case leaf.index == nil:
 		return nil, fmt.Errorf("%w: secret %s is %w", ErrCorrupt, name, errLost)
 	case leaf.index.Prefix != prefix, leaf.index.Root():
@@ -275,10 +277,11 @@ func (x *index) prefetch(ctx context.Context, leaves map[string]string, trust bo
 			names = append(names, name)
 		}
 	}
+	slices.Sort(names)
+	names = slices.Compact(names) // that one is named twice is found when it is opened
 	if len(names) < 2 {
 		return nil
 	}
-	slices.Sort(names)
 	views, err := x.store.read(ctx, driver.Fresh, names...)
 	if err != nil {
 		return err
