@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -159,16 +158,16 @@ func TestWhatGetTokensCosts(t *testing.T) {
 		t.Run(fmt.Sprintf("%d records", n), func(t *testing.T) {
 			s := start(t)
 			writer := s.store(t)
-			for i := range n {
-				if i == 90 {
-					s.clock.Advance(24 * time.Hour) // the index has a quota of versions
-				}
-				if err := writer.SaveToken(t.Context(), user(i)); err != nil {
-					t.Fatal(err)
-				}
-			}
+			save(t, writer, n)
 			store, got := s.store(t), 0
 			want := map[string]int{"reads": 1 + (n+19)/20}
+			// Up to 40 writes a day the root is the only leaf. Then it names others, which
+			// are read together.
+			if leaves := len(s.index()) - 1; n > 40 {
+				want["reads"]++
+			} else if n > 0 && leaves != 0 {
+				t.Errorf("%d leaves beside the root", leaves)
+			}
 			if n == 0 {
 				want["lists"] = 1 // a store without an index is looked at before it is called empty
 			}

@@ -19,12 +19,14 @@ type Kind string
 
 // The kinds of secrets. A tombstone is a record that was deleted, or fenced
 // before it was created: it has no keys. Purging is a tombstone that is about to
-// be removed; nothing revives it.
+// be removed; nothing revives it. A sealed index secret is not written any more: it names
+// those that take its place.
 const (
 	KindToken     Kind = "token"
 	KindTombstone Kind = "tombstone"
 	KindPurging   Kind = "purging"
 	KindIndex     Kind = "index"
+	KindSealed    Kind = "sealed"
 )
 
 // maxSeq is the highest whole number that every reader of JSON reads exactly. No

@@ -161,7 +161,7 @@ func TestKindOf(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := KindOf(value); err != nil || got != KindIndex {
+		if got, err := KindOf(value); err != nil || got != x.Kind {
 			t.Errorf("%s: kind %q, error %v", name, got, err)
 		}
 	}

@@ -108,6 +108,33 @@ func goldenIndexes() map[string]*Index {
 			Key:    key,
 			Leaves: map[string]string{"0": "index-2", "10": "index-3", "11": "index-4"},
 		},
+		"root_moving": {
+			Frame:   frame(KindIndex, 6),
+			Key:     key,
+			Leaves:  map[string]string{"0": "index-" + refA, "1": "index-" + refB},
+			Entries: entries,
+			Moving:  true,
+		},
+		"root_with_retired": {
+			Frame:   frame(KindIndex, 7),
+			Key:     key,
+			Leaves:  map[string]string{"0": "index-" + refA, "1": "index-" + refB},
+			Paced:   []time.Time{time.Unix(1_893_456_000, 0).UTC(), time.Unix(1_893_456_060, 0).UTC()},
+			Retired: map[string]time.Time{"33333333333333333333": time.Unix(1_893_456_000, 0).UTC()},
+		},
+		"leaf_sealed": {
+			Frame:   frame(KindIndex, 3).Next(KindSealed, "write-x"),
+			Prefix:  "1",
+			Leaves:  map[string]string{"10": "index-" + refA, "11": "index-" + refB},
+			Entries: leaf,
+			Paced:   []time.Time{time.Unix(1_893_456_000, 0).UTC()},
+		},
+		"leaf_sealed_for_one": { // it was written often, and is not large
+			Frame:   frame(KindIndex, 3).Next(KindSealed, "write-x"),
+			Prefix:  "1",
+			Leaves:  map[string]string{"1": "index-" + refA},
+			Entries: leaf,
+		},
 		"leaf": {
 			Frame:   frame(KindIndex, 2),
 			Prefix:  "1",

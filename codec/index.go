@@ -66,7 +66,9 @@ type Index struct {
 	// Key is the HMAC key of the store's hashes. The root has it, leaves do not.
 	Key []byte
 	// Leaves names the index secret that holds the hashes under each prefix of
-	// bits. The root has it; the prefixes cover every hash once.
+	// bits; the prefixes cover every hash of this secret once. The root has it, and a
+	// sealed leaf. Where it does not name this secret, the entries here are not changed
+	// any more: whoever finds that one of the leaves is missing creates it of them.
 	Leaves map[string]string
 
 	// Prefix says which hashes stand in this secret.
@@ -74,6 +76,16 @@ type Index struct {
 	// Entries are the records of each hash, in the order in which they came to
 	// hold the key.
 	Entries map[Hash][]Entry
+	// Paced says when every tenth write of this secret was, to the second: the last
+	// ten times. It tells whether a service that takes so many writes a day will take
+	// another one.
+	Paced []time.Time
+	// Moving: the root's entries belong to leaves that may not exist yet. No other index
+	// secret has it, nor has a root that is its own leaf.
+	Moving bool
+	// Retired are sealed leaves that the root names no more, and since when: their refs,
+	// which are their names without what all leaves share. The root has them.
+	Retired map[string]time.Time
 	// Graves are tombstones that can be removed some time after they were written: the
 	// refs, and when that was, to the second. The root has them.
 	Graves map[string]time.Time
@@ -84,10 +96,39 @@ type Index struct {
 // Root reports whether x is the root of the index.
 func (x *Index) Root() bool { return len(x.Key) > 0 }
 
-// Clone returns a copy of x whose entries may be changed.
+// Live reports whether the entries of x are those that count. Those of a sealed leaf, and
+// of a root that names other leaves, were handed on.
+func (x *Index) Live() bool {
+	return x.Kind == KindIndex && (!x.Root() || x.Leaves[""] == RootName)
+}
+
+// Leaf returns the prefix and the name of the index secret that x names for a hash.
+func (x *Index) Leaf(h Hash) (prefix, name string, ok bool) {
+	for prefix, name := range x.Leaves {
+		if h.Under(prefix) {
+			return prefix, name, true
+		}
+	}
+	return "", "", false
+}
+
+// Part returns the index secret of a prefix as x hands it on: with those of its entries
+// that belong there.
+func (x *Index) Part(prefix string) *Index {
+	part := &Index{Frame: Frame{Kind: KindIndex}, Prefix: prefix, Entries: make(map[Hash][]Entry)}
+	for h, list := range x.Entries {
+		if h.Under(prefix) {
+			part.Entries[h] = slices.Clone(list)
+		}
+	}
+	return part
+}
+
+// Clone returns a copy of x that may be changed.
 func (x *Index) Clone() *Index {
 	c := *x
-	c.Graves = maps.Clone(x.Graves)
+	c.Leaves, c.Paced = maps.Clone(x.Leaves), slices.Clone(x.Paced)
+	c.Graves, c.Retired = maps.Clone(x.Graves), maps.Clone(x.Retired)
 	c.Entries = make(map[Hash][]Entry, len(x.Entries)+1)
 	for h, list := range x.Entries {
 		c.Entries[h] = slices.Clone(list)
@@ -111,6 +152,8 @@ func EncodeIndex(x *Index) ([]byte, error) {
 	o := x.start()
 	if x.Root() {
 		o.add("hash_key", x.Key)
+	}
+	if len(x.Leaves) > 0 {
 		o.add("leaves", x.Leaves)
 	}
 	o.add("prefix", x.Prefix)
@@ -121,15 +164,32 @@ func EncodeIndex(x *Index) ([]byte, error) {
 		}
 	}
 	o.add("entries", entries)
-	if len(x.Graves) > 0 {
-		graves := make(map[string]int64, len(x.Graves))
-		for ref, at := range x.Graves {
-			graves[ref] = at.Unix()
+	addTimes(o, "graves", x.Graves)
+	addTimes(o, "retired", x.Retired)
+	if x.Moving {
+		o.add("moving", true)
+	}
+	if len(x.Paced) > 0 {
+		paced := make([]int64, len(x.Paced))
+		for i, at := range x.Paced {
+			paced[i] = at.Unix()
 		}
-		o.add("graves", graves)
+		o.add("paced", paced)
 	}
 	o.addMembers(x.unknown)
 	return o.bytes()
+}
+
+// addTimes adds refs and their times, in seconds since the epoch.
+func addTimes(o *object, name string, times map[string]time.Time) {
+	if len(times) == 0 {
+		return
+	}
+	seconds := make(map[string]int64, len(times))
+	for ref, at := range times {
+		seconds[ref] = at.Unix()
+	}
+	o.add(name, seconds)
 }
 
 // DecodeIndex reads a value that EncodeIndex wrote.
@@ -138,7 +198,7 @@ func DecodeIndex(value []byte) (*Index, error) {
 	if err != nil {
 		return nil, err
 	}
-	if frame.Kind != KindIndex {
+	if frame.Kind != KindIndex && frame.Kind != KindSealed {
 		return nil, fieldError("kind", "is not that of an index")
 	}
 	x := &Index{Frame: frame}
@@ -148,21 +208,32 @@ func DecodeIndex(value []byte) (*Index, error) {
 	d.text("prefix", &x.Prefix)
 	var entries map[string]string
 	d.textMap("entries", &entries)
-	x.Graves = d.graves("graves")
+	x.Graves, x.Retired = d.times("graves"), d.times("retired")
+	d.truth("moving", &x.Moving)
+	var paced []int64
+	d.take("paced", "a list of whole numbers", &paced)
 	if d.err != nil {
 		return nil, d.err
 	}
-	x.unknown = m
-	switch {
-	case x.Root():
-		if err := checkLeaves(x.Leaves); err != nil {
-			return nil, err
-		}
-	case len(x.Leaves) > 0:
-		return nil, fieldError("hash_key", "is missing")
+	for _, seconds := range paced {
+		x.Paced = append(x.Paced, time.Unix(seconds, 0).UTC())
 	}
+	x.unknown = m
 	if !validPrefix(x.Prefix) {
 		return nil, fieldError("prefix", "is not of bits")
+	}
+	switch sealed := frame.Kind == KindSealed; {
+	case x.Root() && (sealed || x.Prefix != ""):
+		return nil, fieldError("hash_key", "is where it cannot be")
+	case !x.Root() && !sealed && len(x.Leaves) > 0:
+		return nil, fieldError("hash_key", "is missing")
+	case x.Root() || sealed:
+		if err := checkLeaves(x.Prefix, x.Leaves); err != nil {
+			return nil, err
+		}
+	}
+	if x.Moving && (!x.Root() || x.Live()) {
+		return nil, fieldError("moving", "is where it cannot be")
 	}
 	x.Entries = make(map[Hash][]Entry, len(entries))
 	for text, refs := range entries {
@@ -177,16 +248,16 @@ func DecodeIndex(value []byte) (*Index, error) {
 	return x, nil
 }
 
-// width is the length of the longest prefix, in bits: far more leaves than any
+// MaxPrefix is the length of the longest prefix, in bits: far more leaves than any
 // service has secrets.
-const width = 48
+const MaxPrefix = 48
 
 func validPrefix(prefix string) bool {
-	return len(prefix) <= width && strings.Trim(prefix, "01") == ""
+	return len(prefix) <= MaxPrefix && strings.Trim(prefix, "01") == ""
 }
 
-// graves takes refs and the seconds since the epoch at which they were buried.
-func (d *fields) graves(name string) map[string]time.Time {
+// times takes refs and their times, in seconds since the epoch.
+func (d *fields) times(name string) map[string]time.Time {
 	var raw json.RawMessage
 	d.take(name, "an object", &raw)
 	if raw == nil || d.err != nil {
@@ -210,10 +281,11 @@ func (d *fields) graves(name string) map[string]time.Time {
 	return graves
 }
 
-// checkLeaves makes sure that every hash has one leaf. Sorted, the prefixes have
-// to tile the line of all hashes from end to end.
-func checkLeaves(leaves map[string]string) error {
-	var next uint64
+// checkLeaves makes sure that every hash under a prefix has one leaf. Sorted, the
+// prefixes have to tile the line of those hashes from end to end.
+func checkLeaves(under string, leaves map[string]string) error {
+	next, _ := strconv.ParseUint(pad(under), 2, 64) // it was checked
+	end := next + 1<<(MaxPrefix-len(under))
 	for _, prefix := range slices.SortedFunc(maps.Keys(leaves), func(a, b string) int {
 		return strings.Compare(pad(a), pad(b))
 	}) {
@@ -221,16 +293,16 @@ func checkLeaves(leaves map[string]string) error {
 		if !validPrefix(prefix) || err != nil || start != next || leaves[prefix] == "" {
 			return fieldError("leaves", "does not name one leaf for each hash")
 		}
-		next += 1 << (width - len(prefix))
+		next += 1 << (MaxPrefix - len(prefix))
 	}
-	if next != 1<<width {
+	if next != end {
 		return fieldError("leaves", "does not name one leaf for each hash")
 	}
 	return nil
 }
 
 func pad(prefix string) string {
-	return prefix + strings.Repeat("0", max(0, width-len(prefix)))
+	return prefix + strings.Repeat("0", max(0, MaxPrefix-len(prefix)))
 }
 
 // Entries of one hash are words: the ref, and after a colon the base if it is

@@ -66,9 +66,9 @@ func TestDamagedEntriesAreRefused(t *testing.T) {
 }
 
 func TestLeavesCoverEachHashOnce(t *testing.T) {
-	long := strings.Repeat("0", width)
-	ladder := map[string]string{long: "a", long[:width-1] + "1": "b"} // as deep as it goes
-	for i := range width - 1 {
+	long := strings.Repeat("0", MaxPrefix)
+	ladder := map[string]string{long: "a", long[:MaxPrefix-1] + "1": "b"} // as deep as it goes
+	for i := range MaxPrefix - 1 {
 		ladder[long[:i]+"1"] = "c"
 	}
 	tests := []struct {
@@ -97,7 +97,7 @@ func TestLeavesCoverEachHashOnce(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if err := checkLeaves(tt.leaves); (err == nil) != tt.ok {
+			if err := checkLeaves("", tt.leaves); (err == nil) != tt.ok {
 				t.Errorf("error %v", err)
 			}
 		})
@@ -154,6 +154,11 @@ func indexValue(rest string) string {
 	return `{"tokenkeep":{"format":1,"kind":"index","seq":1,"write":"w"}` + rest + `}`
 }
 
+// sealedValue is a sealed leaf with the members given as JSON.
+func sealedValue(rest string) string {
+	return strings.Replace(indexValue(rest), `"kind":"index"`, `"kind":"sealed"`, 1)
+}
+
 func TestDamagedIndexesAreRefused(t *testing.T) {
 	h := Hash{0x80}.String() // under 1
 	values := map[string]string{
@@ -169,7 +174,7 @@ func TestDamagedIndexesAreRefused(t *testing.T) {
 		"entries that are a list":    indexValue(`,"prefix":"","entries":["` + canary + `"]`),
 		"a prefix of no bits":        indexValue(`,"prefix":"` + canary + `","entries":{}`),
 		"a prefix that is null":      indexValue(`,"prefix":null,"entries":{}`),
-		"a prefix too long":          indexValue(`,"prefix":"` + strings.Repeat("0", width+1) + `","entries":{}`),
+		"a prefix too long":          indexValue(`,"prefix":"` + strings.Repeat("0", MaxPrefix+1) + `","entries":{}`),
 		"a key that is no base64":    indexValue(`,"hash_key":"` + canary + `!","leaves":{"":"index"},"entries":{}`),
 		"a key that is a number":     indexValue(`,"hash_key":7,"leaves":{"":"index"},"entries":{}`),
 		"a root without leaves":      indexValue(`,"hash_key":"a2V5","entries":{}`),
@@ -179,6 +184,28 @@ func TestDamagedIndexesAreRefused(t *testing.T) {
 		"leaves with an empty key":   indexValue(`,"hash_key":"","leaves":{"":"` + canary + `"},"entries":{}`),
 		"leaves that are a list":     indexValue(`,"hash_key":"a2V5","leaves":["` + canary + `"],"entries":{}`),
 		"a leaf's name that is null": indexValue(`,"hash_key":"a2V5","leaves":{"":null},"entries":{}`),
+
+		"a sealed leaf without leaves":       sealedValue(`,"prefix":"0","entries":{}`),
+		"a sealed leaf of no leaves":         sealedValue(`,"prefix":"0","leaves":{},"entries":{}`),
+		"a sealed leaf of half its hashes":   sealedValue(`,"prefix":"0","leaves":{"00":"` + canary + `"},"entries":{}`),
+		"a sealed leaf of others' hashes":    sealedValue(`,"prefix":"0","leaves":{"00":"` + canary + `","01":"a","1":"b"},"entries":{}`),
+		"a sealed leaf of all hashes":        sealedValue(`,"prefix":"0","leaves":{"":"` + canary + `"},"entries":{}`),
+		"a sealed leaf that names one twice": sealedValue(`,"prefix":"0","leaves":{"0":"` + canary + `","00":"a"},"entries":{}`),
+		"a sealed leaf that names nothing":   sealedValue(`,"prefix":"0","leaves":{"0":""},"entries":{}`),
+		"a sealed leaf with another's hash":  sealedValue(`,"prefix":"0","leaves":{"0":"a"},"entries":{"` + h + `":"` + refA + `"}`),
+		"a sealed root":                      sealedValue(`,"hash_key":"a2V5","prefix":"","leaves":{"":"` + canary + `"},"entries":{}`),
+		"moving on a leaf":                   indexValue(`,"prefix":"0","entries":{},"moving":true`),
+		"moving on a sealed leaf":            sealedValue(`,"prefix":"0","leaves":{"0":"` + canary + `"},"entries":{},"moving":true`),
+		"moving on a root that is a leaf":    indexValue(`,"hash_key":"a2V5","leaves":{"":"index"},"entries":{},"moving":true`),
+		"moving that is a text":              indexValue(`,"hash_key":"a2V5","leaves":{"":"a"},"entries":{},"moving":"` + canary + `"`),
+		"moving that is null":                indexValue(`,"hash_key":"a2V5","leaves":{"":"a"},"entries":{},"moving":null`),
+		"retired that is a list":             indexValue(`,"hash_key":"a2V5","leaves":{"":"a"},"entries":{},"retired":["` + canary + `"]`),
+		"retired leaves without a time":      indexValue(`,"hash_key":"a2V5","leaves":{"":"a"},"entries":{},"retired":{"` + refA + `":"` + canary + `"}`),
+		"retired of what is no ref":          indexValue(`,"hash_key":"a2V5","leaves":{"":"a"},"entries":{},"retired":{"` + canary + `":1}`),
+		"paced that is a number":             indexValue(`,"prefix":"0","entries":{},"paced":7`),
+		"paced of texts":                     indexValue(`,"prefix":"0","entries":{},"paced":["` + canary + `"]`),
+		"paced of fractions":                 indexValue(`,"prefix":"0","entries":{},"paced":[1.5]`),
+		"paced that is null":                 indexValue(`,"prefix":"0","entries":{},"paced":null`),
 	}
 	for name, value := range damaged {
 		if name != "an index" {
@@ -193,6 +220,39 @@ func TestDamagedIndexesAreRefused(t *testing.T) {
 			}
 			noEcho(t, err, []byte(value))
 		})
+	}
+}
+
+func TestPartsOfAnIndexAreItsEntries(t *testing.T) {
+	x := goldenIndexes()["root_moving"]
+	all := map[Hash][]Entry{}
+	for prefix := range x.Leaves {
+		part := x.Part(prefix)
+		if part.Root() || part.Seq != 0 || part.Prefix != prefix || !part.Live() {
+			t.Errorf("the part of %s is not a new leaf: %+v", prefix, part)
+		}
+		for h, list := range part.Entries {
+			if !h.Under(prefix) {
+				t.Errorf("the part of %s has %v", prefix, h)
+			}
+			all[h] = list
+			list[0].Base = 99 // it is the part's own
+		}
+	}
+	if len(all) != len(x.Entries) {
+		t.Errorf("%d of %d hashes are handed on", len(all), len(x.Entries))
+	}
+	if diff := cmp.Diff(goldenIndexes()["root_moving"], x, same); diff != "" {
+		t.Errorf("a change of a part changed the index:\n%s", diff)
+	}
+}
+
+func TestALeafIsLiveUntilItsEntriesAreHandedOn(t *testing.T) {
+	for name, x := range goldenIndexes() {
+		want := name == "root_alone" || name == "root_with_graves" || name == "leaf"
+		if x.Live() != want {
+			t.Errorf("%s: live %v", name, x.Live())
+		}
 	}
 }
 

@@ -8,8 +8,8 @@ import (
 	"github.com/tokenkeep/tokenkeep/token/driver"
 )
 
-// This file is how a save tries: on what is remembered first, on the service's word
-// before it refuses, and in turn where the index is written.
+// This file is how a save tries: on what is remembered first, and on the service's word
+// before it refuses.
 
 // An attempt is one try of a save.
 type attempt struct {
@@ -20,62 +20,28 @@ type attempt struct {
 	trust bool
 	// remembered: something was taken from memory.
 	remembered bool
-	// unlock is set while this goroutine has the turn to write the index.
-	unlock func()
-
-	index  *index
-	judges map[key][]*judged
+	index      *index
+	judges     map[key][]*judged
 	// views are the records that this attempt has seen: it judges all keys by the same
 	// state of a record.
 	views map[string]*view
-	// scanned: all records were looked through for an access token, and none has it.
-	scanned bool
 }
 
-// How an attempt asks to be begun anew at once, with more certainty.
-var (
-	errVerify = errors.New("what was remembered has to be read")
-	errClaim  = errors.New("the index has to be written")
-)
+// errVerify asks for another attempt at once, with more certainty.
+var errVerify = errors.New("what was remembered has to be read")
 
 // attempt runs f on what is remembered, and again on what the service says if f
-// would refuse, or when it is this goroutine's turn if f has to write the index.
-func (s *Store) attempt(ctx context.Context, f func(*attempt) error) error {
+// would refuse.
+func (s *Store) attempt(f func(*attempt) error) error {
 	a := &attempt{trust: true}
-	defer func() { a.release() }()
 	for {
-		a = &attempt{store: s, trust: a.trust, unlock: a.unlock, index: a.unwritten(), judges: make(map[key][]*judged), views: a.missed(), scanned: a.scanned}
-		switch err := f(a); {
-		case errors.Is(err, errVerify):
-			a.trust, a.views, a.scanned = false, nil, false
-		case errors.Is(err, errClaim):
-			if a.unlock, err = s.claiming.take(ctx, codec.RootName); err != nil {
-				return err
-			}
-		default:
+		a = &attempt{store: s, trust: a.trust, index: a.unwritten(), judges: make(map[key][]*judged), views: make(map[string]*view)}
+		err := f(a)
+		if !errors.Is(err, errVerify) {
 			return err
 		}
+		a.trust = false
 	}
-}
-
-func (a *attempt) release() {
-	if a.unlock != nil {
-		a.unlock()
-		a.unlock = nil
-	}
-}
-
-// missed returns the views of records that were read and not found. Who has to begin
-// anew for a turn to write the index need not look for them again: what came since
-// makes the compare-and-set fail.
-func (a *attempt) missed() map[string]*view {
-	missed := make(map[string]*view)
-	for name, v := range a.views {
-		if v.absent() && !v.gone {
-			missed[name] = v
-		}
-	}
-	return missed
 }
 
 // unwritten returns the index that an attempt looked for, if there was none: to look

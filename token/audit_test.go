@@ -132,8 +132,7 @@ func keysOf(r *codec.Record) map[string]string {
 
 // checkIndex makes sure that every live record stands in the index under each key.
 func (a *audit) checkIndex(live map[string]*codec.Record, add func(string, ...any)) {
-	entries := map[codec.Hash][]codec.Entry{}
-	var key []byte
+	secrets := map[string]*codec.Index{}
 	for name, value := range a.service.Dump() {
 		if strings.HasPrefix(name, codec.RootName) {
 			x, err := codec.DecodeIndex(value)
@@ -141,12 +140,18 @@ func (a *audit) checkIndex(live map[string]*codec.Record, add func(string, ...an
 				add("secret %s: %v", name, err)
 				return
 			}
-			maps.Copy(entries, x.Entries)
-			if x.Root() {
-				key = x.Key
-			}
+			secrets[name] = x
 		}
 	}
+	root := secrets[codec.RootName]
+	if root == nil {
+		if len(live) > 0 {
+			add("there are %d records and no index", len(live))
+		}
+		return
+	}
+	key, entries := root.Key, map[codec.Hash][]codec.Entry{}
+	collect(secrets, root, entries, add)
 	for id, r := range live {
 		for kind, value := range keysOf(r) {
 			list := entries[codec.NewHash(key, kind, value)]
@@ -156,6 +161,25 @@ func (a *audit) checkIndex(live map[string]*codec.Record, add func(string, ...an
 			} else if list[at].Base > r.Seq {
 				add("record %s is behind the index", id)
 			}
+		}
+	}
+}
+
+// collect gathers the entries of the leaves that an index secret leads to. Those that do
+// not exist yet have the entries that were handed on.
+func collect(secrets map[string]*codec.Index, x *codec.Index, entries map[codec.Hash][]codec.Entry, add func(string, ...any)) {
+	if x.Live() {
+		maps.Copy(entries, x.Entries)
+		return
+	}
+	for prefix, name := range x.Leaves {
+		switch leaf := secrets[name]; {
+		case leaf != nil:
+			collect(secrets, leaf, entries, add)
+		case x.Kind == codec.KindSealed || x.Moving:
+			maps.Copy(entries, x.Part(prefix).Entries)
+		default:
+			add("leaf %s is missing", name)
 		}
 	}
 }

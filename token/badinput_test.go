@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tokenkeep/tokenkeep/codec"
 	"github.com/tokenkeep/tokenkeep/token"
 	"github.com/tokenkeep/tokenkeep/token/driver"
 	"github.com/tokenkeep/tokenkeep/token/memstore"
@@ -272,30 +273,46 @@ func TestAStoreThatRemembersOneSecretIsAsCorrectAsOthers(t *testing.T) {
 	}
 }
 
-func TestAFullIndexRefusesNewKeysAndLosesNothing(t *testing.T) {
+// records returns the secrets that are not of the index.
+func records(d *memstore.Driver) map[string][]byte {
+	secrets := d.Dump()
+	maps.DeleteFunc(secrets, func(name string, _ []byte) bool { return strings.HasPrefix(name, codec.RootName) })
+	return secrets
+}
+
+// Leaves are split between hashes: the records of one user stand in one.
+func TestAUserOfTooManyClientsIsRefusedAndNothingIsLost(t *testing.T) {
 	d := memstore.NewDriver()
 	d.SetLimits(driver.Limits{Value: 2000})
 	s := open(t, d)
+	others := func() {
+		t.Helper()
+		for i := range 100 {
+			if err := s.SaveToken(t.Context(), tok(fmt.Sprint("U-other", i), fmt.Sprint("A", i))); err != nil {
+				t.Errorf("another user: %v", err)
+			}
+		}
+	}
+	others()
 	var saved []*token.OAuthToken
 	var err error
 	for i := 0; err == nil && i < 1000; i++ {
-		next := tok(fmt.Sprint("U", i))
-		next.AccessToken = token.NewSecret("first")
+		next := tok("U1", fmt.Sprint("c", i), "A-first")
 		if err = s.SaveToken(t.Context(), next); err == nil {
 			saved = append(saved, next)
 		}
 	}
-	if !errors.Is(err, token.ErrTooLarge) || !strings.Contains(err.Error(), "the index is full") {
+	if !errors.Is(err, token.ErrTooLarge) || !strings.Contains(err.Error(), "too many records hold one key") {
 		t.Fatalf("SaveToken: %v", err)
 	}
-	before := maps.Clone(d.Dump())
-	for _, full := range []*token.OAuthToken{tok("U-new", "R-new"), tok("#new", "R-new"), tok("R-new"), tok("#"+saved[0].ID, "G-new")} {
+	before := records(d)
+	for _, full := range []*token.OAuthToken{tok("U1", "c-new", "R-new"), tok("#new", "U1", "c-new", "A-new")} {
 		id := full.ID
 		if err := s.SaveToken(t.Context(), full); !errors.Is(err, token.ErrTooLarge) || full.ID != id {
 			t.Errorf("SaveToken: %v", err)
 		}
 	}
-	if diff := cmp.Diff(before, d.Dump()); diff != "" {
+	if diff := cmp.Diff(before, records(d)); diff != "" {
 		t.Errorf("something was written: %s", diff)
 	}
 	for i, old := range saved {
@@ -303,14 +320,20 @@ func TestAFullIndexRefusesNewKeysAndLosesNothing(t *testing.T) {
 		if err := s.SaveToken(t.Context(), old); err != nil {
 			t.Errorf("an update without new keys: %v", err)
 		}
-		if found, err := open(t, d).FindToken(t.Context(), tok(fmt.Sprint("U", i))); err != nil || found.ID != old.ID {
+		if found, err := open(t, d).FindToken(t.Context(), tok("U1", fmt.Sprint("c", i))); err != nil || found.ID != old.ID {
 			t.Errorf("FindToken: %v", err)
 		}
 	}
+	for i := range 100 {
+		if err := s.SaveToken(t.Context(), tok(fmt.Sprint("U-later", i), fmt.Sprint("R-later", i))); err != nil {
+			t.Errorf("a new user: %v", err)
+		}
+	}
+	others()
 	if err := s.DeleteToken(t.Context(), saved[0].ID); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.SaveToken(t.Context(), tok("U-new", "A1")); err != nil {
+	if err := s.SaveToken(t.Context(), tok("U1", "c-new", "A1")); err != nil {
 		t.Errorf("a deletion made no room: %v", err)
 	}
 }

@@ -153,15 +153,13 @@ func (a *attempt) commit(ctx context.Context, to target, next *codec.Record) err
 		return a.refuse(err)
 	}
 	if gained := gains(old, next); len(gained) > 0 && !rule.Off(rule.Claim) {
-		if a.unlock == nil {
-			return errClaim
-		}
 		if err := a.claim(ctx, to, next, gained); err != nil {
 			return err
 		}
 	}
-	a.release()
-	_, err = a.store.send(ctx, to.view, value)
+	if _, err = a.store.send(ctx, to.view, value); err == nil && a.index != nil {
+		a.index.relink(ctx)
+	}
 	return err
 }
 
@@ -197,7 +195,7 @@ func (a *attempt) claim(ctx context.Context, to target, next *codec.Record, gain
 	if err != nil {
 		return err
 	}
-	leaves, err := a.claims(ctx, to, gained, fences)
+	changes, err := a.claims(ctx, to, gained, fences)
 	if err != nil {
 		return err
 	}
@@ -208,8 +206,8 @@ func (a *attempt) claim(ctx context.Context, to target, next *codec.Record, gain
 		}
 	}
 	// Rule 3, and the order of rule 1.
-	for _, l := range leaves {
-		if _, err := a.store.send(ctx, l.old, l.new); err != nil {
+	for _, c := range changes {
+		if err := a.store.change(ctx, c); err != nil {
 			return beforehand(err)
 		}
 	}

@@ -109,63 +109,66 @@ type scenario struct {
 	before  []op
 	clients [][]op
 	leaves  int // of the index; 0: the root is the only one
+	// value is how large a secret may be; 0: as large as one likes.
+	value int
 }
 
 func one(ops ...op) []op { return ops }
 
 var pairs = []scenario{
-	{"two sign-ups of one user", nil, [][]op{one(save("U1", "c1", "R1")), one(save("U1", "c1", "R1"))}, 0},
-	{"two sign-ups of one user with different tokens", nil, [][]op{one(save("U1", "R1")), one(save("U1", "R2"))}, 0},
-	{"two first saves of a token without a user", nil, [][]op{one(save("R1", "c1")), one(save("R1", "c1"))}, 0},
-	{"a token with and without its user", nil, [][]op{one(save("R1")), one(save("U1", "R1"))}, 0},
-	{"a user becomes known twice", one(save("R1")), [][]op{one(save("U1", "R1")), one(save("U1", "R1"))}, 0},
-	{"two users claim one token without a user", one(save("R1")), [][]op{one(save("U1", "R1")), one(save("U2", "R1"))}, 0},
-	{"a user becomes known while another token of hers arrives", one(save("R1")), [][]op{one(save("U1", "R1")), one(save("U1", "R2"))}, 0},
-	{"two clients of one user", nil, [][]op{one(save("U1", "c1", "R1")), one(save("U1", "c2", "R2"))}, 0},
-	{"a client and none of one user", nil, [][]op{one(save("U1", "c1", "R1")), one(save("U1", "R2"))}, 0},
-	{"a client becomes known while another arrives", one(save("U1", "R1")), [][]op{one(save("U1", "c1", "R2")), one(save("U1", "c2", "R3"))}, 0},
-	{"grant and refresh token", nil, [][]op{one(save("G1", "c1")), one(save("G1", "R1", "c1"))}, 0},
-	{"a grant token gains a refresh token that is saved alone", one(save("G1")), [][]op{one(save("G1", "R1")), one(save("R1"))}, 0},
-	{"access tokens only", nil, [][]op{one(save("A1")), one(save("A1"))}, 0},
-	{"an access token gains its user", one(save("A1")), [][]op{one(save("U1", "A1")), one(save("A1"))}, 0},
-	{"one id, chosen by both", nil, [][]op{one(save("#one", "U1", "R1")), one(save("#one", "U1", "R1"))}, 0},
-	{"two ids, chosen for one user", nil, [][]op{one(save("#one", "U1", "R1")), one(save("#two", "U1", "R2"))}, 0},
-	{"an id that is chosen and one that is made", nil, [][]op{one(save("#one", "U1", "R1")), one(save("U1", "R1"))}, 0},
-	{"updates of one record", one(save("U1", "R1")), [][]op{one(save("U1", "A1")), one(save("U1", "A2"))}, 0},
-	{"two rotations of one token", one(save("U1", "R1")), [][]op{one(rotate("U1", "R2")), one(rotate("U1", "R3"))}, 0},
-	{"a rotation to a token that is saved alone", one(save("U1", "R1")), [][]op{one(rotate("U1", "R2")), one(save("R2"))}, 0},
-	{"a deletion and an update", one(save("U1", "R1")), [][]op{one(remove("U1")), one(save("U1", "A1"))}, 0},
-	{"a deletion and a rotation", one(save("U1", "R1")), [][]op{one(remove("U1")), one(rotate("U1", "R2"))}, 0},
-	{"two deletions", one(save("U1", "R1")), [][]op{one(remove("U1")), one(remove("U1"))}, 0},
-	{"a deletion and a save of the same chosen id", one(save("#one", "U1", "R1")), [][]op{one(remove("#one")), one(save("#one", "U1", "R1"))}, 0},
-	{"two saves bring a chosen id back to life", one(save("#one", "U1", "R1"), remove("#one")), [][]op{one(save("#one", "U1", "R1")), one(save("#one", "U1", "R2"))}, 0},
-	{"a chosen id comes back while its user signs up", one(save("#one", "U1", "R1"), remove("#one")), [][]op{one(save("#one", "U1", "R1")), one(save("U1", "R2"))}, 0},
-	{"a record changes its user to one that signs up", one(save("U2", "R1")), [][]op{one(change("U2", "U1", "R1")), one(save("U1", "R2"))}, 0},
-	{"a record changes its user to one that has its token", one(save("U2", "c2", "R1"), save("U1", "c1", "R9")), [][]op{one(change("U2", "U1", "c2", "R1")), one(save("U1", "c1", "R1"))}, 0},
-	{"a record changes its client to one that signs up", one(save("U1", "c1", "R1")), [][]op{one(change("U1", "U1", "c2", "R1")), one(save("U1", "c2", "R2"))}, 0},
-	{"a record loses its user while its token is saved", one(save("U1", "R1")), [][]op{one(change("U1", "R1")), one(save("R1"))}, 0},
-	{"two records lose their users", one(save("U1", "R1"), save("U2", "R1")), [][]op{one(change("U1", "R1")), one(change("U2", "R1"))}, 0},
+	{"two sign-ups of one user", nil, [][]op{one(save("U1", "c1", "R1")), one(save("U1", "c1", "R1"))}, 0, 0},
+	{"two sign-ups of one user with different tokens", nil, [][]op{one(save("U1", "R1")), one(save("U1", "R2"))}, 0, 0},
+	{"two first saves of a token without a user", nil, [][]op{one(save("R1", "c1")), one(save("R1", "c1"))}, 0, 0},
+	{"a token with and without its user", nil, [][]op{one(save("R1")), one(save("U1", "R1"))}, 0, 0},
+	{"a user becomes known twice", one(save("R1")), [][]op{one(save("U1", "R1")), one(save("U1", "R1"))}, 0, 0},
+	{"two users claim one token without a user", one(save("R1")), [][]op{one(save("U1", "R1")), one(save("U2", "R1"))}, 0, 0},
+	{"a user becomes known while another token of hers arrives", one(save("R1")), [][]op{one(save("U1", "R1")), one(save("U1", "R2"))}, 0, 0},
+	{"two clients of one user", nil, [][]op{one(save("U1", "c1", "R1")), one(save("U1", "c2", "R2"))}, 0, 0},
+	{"a client and none of one user", nil, [][]op{one(save("U1", "c1", "R1")), one(save("U1", "R2"))}, 0, 0},
+	{"a client becomes known while another arrives", one(save("U1", "R1")), [][]op{one(save("U1", "c1", "R2")), one(save("U1", "c2", "R3"))}, 0, 0},
+	{"grant and refresh token", nil, [][]op{one(save("G1", "c1")), one(save("G1", "R1", "c1"))}, 0, 0},
+	{"a grant token gains a refresh token that is saved alone", one(save("G1")), [][]op{one(save("G1", "R1")), one(save("R1"))}, 0, 0},
+	{"access tokens only", nil, [][]op{one(save("A1")), one(save("A1"))}, 0, 0},
+	{"an access token gains its user", one(save("A1")), [][]op{one(save("U1", "A1")), one(save("A1"))}, 0, 0},
+	{"one id, chosen by both", nil, [][]op{one(save("#one", "U1", "R1")), one(save("#one", "U1", "R1"))}, 0, 0},
+	{"two ids, chosen for one user", nil, [][]op{one(save("#one", "U1", "R1")), one(save("#two", "U1", "R2"))}, 0, 0},
+	{"an id that is chosen and one that is made", nil, [][]op{one(save("#one", "U1", "R1")), one(save("U1", "R1"))}, 0, 0},
+	{"updates of one record", one(save("U1", "R1")), [][]op{one(save("U1", "A1")), one(save("U1", "A2"))}, 0, 0},
+	{"two rotations of one token", one(save("U1", "R1")), [][]op{one(rotate("U1", "R2")), one(rotate("U1", "R3"))}, 0, 0},
+	{"a rotation to a token that is saved alone", one(save("U1", "R1")), [][]op{one(rotate("U1", "R2")), one(save("R2"))}, 0, 0},
+	{"a deletion and an update", one(save("U1", "R1")), [][]op{one(remove("U1")), one(save("U1", "A1"))}, 0, 0},
+	{"a deletion and a rotation", one(save("U1", "R1")), [][]op{one(remove("U1")), one(rotate("U1", "R2"))}, 0, 0},
+	{"two deletions", one(save("U1", "R1")), [][]op{one(remove("U1")), one(remove("U1"))}, 0, 0},
+	{"a deletion and a save of the same chosen id", one(save("#one", "U1", "R1")), [][]op{one(remove("#one")), one(save("#one", "U1", "R1"))}, 0, 0},
+	{"two saves bring a chosen id back to life", one(save("#one", "U1", "R1"), remove("#one")), [][]op{one(save("#one", "U1", "R1")), one(save("#one", "U1", "R2"))}, 0, 0},
+	{"a chosen id comes back while its user signs up", one(save("#one", "U1", "R1"), remove("#one")), [][]op{one(save("#one", "U1", "R1")), one(save("U1", "R2"))}, 0, 0},
+	{"a record changes its user to one that signs up", one(save("U2", "R1")), [][]op{one(change("U2", "U1", "R1")), one(save("U1", "R2"))}, 0, 0},
+	{"a record changes its user to one that has its token", one(save("U2", "c2", "R1"), save("U1", "c1", "R9")), [][]op{one(change("U2", "U1", "c2", "R1")), one(save("U1", "c1", "R1"))}, 0, 0},
+	{"a record changes its client to one that signs up", one(save("U1", "c1", "R1")), [][]op{one(change("U1", "U1", "c2", "R1")), one(save("U1", "c2", "R2"))}, 0, 0},
+	{"a record loses its user while its token is saved", one(save("U1", "R1")), [][]op{one(change("U1", "R1")), one(save("R1"))}, 0, 0},
+	{"two records lose their users", one(save("U1", "R1"), save("U2", "R1")), [][]op{one(change("U1", "R1")), one(change("U2", "R1"))}, 0, 0},
 }
 
 var leafPairs = []scenario{
-	{"sign-ups over four leaves", nil, [][]op{one(save("U1", "G1", "R1")), one(save("U1", "G1", "R2"))}, 4},
-	{"a user becomes known over four leaves", one(save("R1")), [][]op{one(save("U1", "R1")), one(save("U1", "R2"))}, 4},
-	{"a record changes its user over four leaves", one(save("U2", "R1")), [][]op{one(change("U2", "U1", "R1")), one(save("U1", "R2"))}, 4},
-	{"a token moves to a user who signs up, over four leaves", nil, [][]op{one(save("R1"), save("U1", "R1")), one(save("U1", "R1"))}, 4},
+	{"sign-ups over four leaves", nil, [][]op{one(save("U1", "G1", "R1")), one(save("U1", "G1", "R2"))}, 4, 0},
+	{"a user becomes known over four leaves", one(save("R1")), [][]op{one(save("U1", "R1")), one(save("U1", "R2"))}, 4, 0},
+	{"a record changes its user over four leaves", one(save("U2", "R1")), [][]op{one(change("U2", "U1", "R1")), one(save("U1", "R2"))}, 4, 0},
+	{"a token moves to a user who signs up, over four leaves", nil, [][]op{one(save("R1"), save("U1", "R1")), one(save("U1", "R1"))}, 4, 0},
 }
 
 var triples = []scenario{
-	{"three sign-ups of one user", nil, [][]op{one(save("U1", "R1")), one(save("U1", "R1")), one(save("U1", "R1"))}, 0},
-	{"a token, its user, and the user with another token", nil, [][]op{one(save("R1")), one(save("U1", "R1")), one(save("U1", "R2"))}, 0},
-	{"a deletion between two updates", one(save("U1", "R1")), [][]op{one(remove("U1")), one(save("U1", "A1")), one(save("U1", "R2"))}, 0},
-	{"two users and nobody claim one token", one(save("R1")), [][]op{one(save("U1", "R1")), one(save("U2", "R1")), one(save("R1"))}, 0},
-	{"a chosen id, a made one and a deletion", one(save("#one", "U1", "R1")), [][]op{one(remove("#one")), one(save("#one", "U1", "R1")), one(save("U1", "R2"))}, 0},
-	{"three clients of one user", nil, [][]op{one(save("U1", "c1", "R1")), one(save("U1", "c2", "R2")), one(save("U1", "R3"))}, 0},
+	{"three sign-ups of one user", nil, [][]op{one(save("U1", "R1")), one(save("U1", "R1")), one(save("U1", "R1"))}, 0, 0},
+	{"a token, its user, and the user with another token", nil, [][]op{one(save("R1")), one(save("U1", "R1")), one(save("U1", "R2"))}, 0, 0},
+	{"a deletion between two updates", one(save("U1", "R1")), [][]op{one(remove("U1")), one(save("U1", "A1")), one(save("U1", "R2"))}, 0, 0},
+	{"two users and nobody claim one token", one(save("R1")), [][]op{one(save("U1", "R1")), one(save("U2", "R1")), one(save("R1"))}, 0, 0},
+	{"a chosen id, a made one and a deletion", one(save("#one", "U1", "R1")), [][]op{one(remove("#one")), one(save("#one", "U1", "R1")), one(save("U1", "R2"))}, 0, 0},
+	{"three clients of one user", nil, [][]op{one(save("U1", "c1", "R1")), one(save("U1", "c2", "R2")), one(save("U1", "R3"))}, 0, 0},
 }
 
 // service makes the service of a scenario, as it is before.
 func (sc scenario) service(tb testing.TB) *memstore.Driver {
 	d := memstore.NewDriver()
+	d.SetLimits(driver.Limits{Value: sc.value})
 	if sc.leaves > 0 {
 		splitIndex(tb, d)
 	}
@@ -244,15 +247,18 @@ func explore(t *testing.T, sc scenario, d depth) {
 			d = depth{crashes, 1, 1, 1}
 		}
 		e := newExplorer(d.fates, d.faults, d.switches)
-		cut := 0
+		cut, grew := 0, 0
 		for more := true; more; more = e.next() {
 			w := newWorld(1, d.patience, sc.service(t), sc.clients...)
-			whole := true
+			before, whole := handedOn(w.service), true
 			w.run(func(steps []step) (int, fate) {
 				at, f := e.choose(steps)
 				whole = whole && at >= 0
 				return at, f
 			})
+			if handedOn(w.service) > before {
+				grew++
+			}
 			if !whole {
 				cut++
 			} else if bad := w.audit.problems(w.results); len(bad) > 0 {
@@ -260,5 +266,11 @@ func explore(t *testing.T, sc scenario, d depth) {
 			}
 		}
 		t.Logf("%d runs, %d of them cut short since another one comes to the same end", e.runs, cut)
+		if sc.value > 0 {
+			t.Logf("in %d of them the index grew", grew)
+			if grew*2 < e.runs {
+				t.Error("that is not what this scenario is about")
+			}
+		}
 	})
 }

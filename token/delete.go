@@ -30,7 +30,7 @@ func (s *Store) DeleteToken(ctx context.Context, id string) error {
 	}
 	return s.run(ctx, "delete token", func(ctx context.Context) error {
 		var buried *view
-		err := s.attempt(ctx, func(a *attempt) (err error) {
+		err := s.attempt(func(a *attempt) (err error) {
 			buried, err = a.bury(ctx, codec.RefOf(id), id)
 			return err
 		})
@@ -57,7 +57,7 @@ func (s *Store) DeleteTokens(ctx context.Context) error {
 	for r, err := range s.records(ctx, driver.Any) {
 		if err == nil {
 			err = s.retry(ctx, func(ctx context.Context) error {
-				return s.attempt(ctx, func(a *attempt) error {
+				return s.attempt(func(a *attempt) error {
 					v, err := a.bury(ctx, codec.RefOf(r.ID), r.ID)
 					if err == nil {
 						buried[codec.RefOf(r.ID)] = v
@@ -139,7 +139,7 @@ func (s *Store) tidyIndex(ctx context.Context, buried map[string]*view, note boo
 		if tries++; tries > tidyTries {
 			return ErrConflict
 		}
-		return s.attempt(ctx, func(a *attempt) error {
+		return s.attempt(func(a *attempt) error {
 			x, err := s.openIndex(ctx, a.trust)
 			if err != nil {
 				return err
@@ -148,9 +148,6 @@ func (s *Store) tidyIndex(ctx context.Context, buried map[string]*view, note boo
 			if err != nil {
 				return err
 			}
-			if a.unlock == nil {
-				return errClaim
-			}
 			due := dueGraves(x.root.index, refs)
 			if a.trust && x.remembered && len(due) > 0 {
 				return errVerify // a grave is emptied on the service's word only
@@ -158,21 +155,25 @@ func (s *Store) tidyIndex(ctx context.Context, buried map[string]*view, note boo
 			emptied := s.dig(ctx, due)
 			for _, name := range slices.Sorted(maps.Keys(x.leaves)) {
 				leaf := x.leaves[name]
-				next := leaf.index.Clone()
-				changed := dropEntries(next, buried)
-				if name == codec.RootName && !leaf.absent() {
-					// In an index that is nearly full, room is for tokens.
-					roomy := len(leaf.raw) < s.limits.Value/4*3
-					changed = moveGraves(next, buried, note && roomy, emptied) || changed
-				}
-				if !changed {
+				err := s.change(ctx, newChange(leaf, func(next *codec.Index) error {
+					changed := next.Live() && dropEntries(next, buried)
+					if name == codec.RootName && !leaf.absent() {
+						// In an index that is nearly full, room is for tokens.
+						roomy := len(leaf.raw) < s.limits.Value/4*3
+						changed = moveGraves(next, buried, note && roomy, emptied) || changed
+					}
+					if !changed {
+						return errUnchanged
+					}
+					return nil
+				}))
+				switch {
+				case errors.Is(err, errUnchanged):
 					// That nothing points to the records has to be so now.
 					if a.trust && x.remembered {
 						return errVerify
 					}
-					continue
-				}
-				if _, err := s.write(ctx, leaf, codec.KindIndex, asIndex(next)); err != nil {
+				case err != nil:
 					return err
 				}
 			}
@@ -180,6 +181,9 @@ func (s *Store) tidyIndex(ctx context.Context, buried map[string]*view, note boo
 		})
 	})
 }
+
+// errUnchanged keeps a change that changes nothing from being written.
+var errUnchanged = errors.New("there is nothing to change")
 
 // dropEntries takes the entries of buried records that are dead out of a leaf. Those
 // with the tombstone's own seq are about to bring it back to life.

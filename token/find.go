@@ -2,6 +2,7 @@ package token
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/tokenkeep/tokenkeep/codec"
@@ -103,7 +104,7 @@ func checkSameID(v *view, id string) error {
 // leads nowhere, as the service has it now.
 func (s *Store) byKeys(ctx context.Context, q *codec.Record) (*codec.Record, error) {
 	found, sure, err := s.lookUp(ctx, q, true)
-	if found == nil && err == nil && !sure {
+	if errors.Is(err, errVerify) || found == nil && err == nil && !sure {
 		found, _, err = s.lookUp(ctx, q, false)
 	}
 	if found == nil && err == nil && onlyAccess(q) {

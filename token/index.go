@@ -2,6 +2,7 @@ package token
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -85,6 +86,7 @@ func (s *Store) newRoot() (*view, error) {
 		return nil, err
 	}
 	return &view{name: codec.RootName, index: &codec.Index{
+		Frame:  codec.Frame{Kind: codec.KindIndex},
 		Key:    hashKey,
 		Leaves: map[string]string{"": codec.RootName},
 	}}, nil
@@ -101,39 +103,99 @@ func (x *index) read(ctx context.Context, name string, trust bool) (*view, error
 	if err != nil {
 		return nil, err
 	}
-	if v.gone {
-		return nil, fmt.Errorf("%w: secret %s is marked for deletion: restore it", ErrCorrupt, name)
+	switch {
+	case !v.gone:
+		return v, nil
+	case name != codec.RootName:
+		return nil, fmt.Errorf("%w: secret %s is %w", ErrCorrupt, name, errLost)
 	}
-	return v, nil
+	return nil, fmt.Errorf("%w: secret %s is marked for deletion: restore it", ErrCorrupt, name)
 }
+
+// errLost is what is said of a leaf that should be there.
+var errLost = errors.New("missing though the index names it: restore it")
 
 // place returns the hash of a key and the index secret that it stands in.
-func (x *index) place(ctx context.Context, k key, trust bool) (codec.Hash, *view, error) {
-	h := codec.NewHash(x.root.index.Key, string(k.kind), k.value)
-	for prefix, name := range x.root.index.Leaves {
-		if h.Under(prefix) {
-			leaf, err := x.open(ctx, prefix, name, trust)
+func (x *index) place(ctx context.Context, k key, trust bool) (h codec.Hash, leaf *view, err error) {
+	for try := 0; ; try++ {
+		h = codec.NewHash(x.root.index.Key, string(k.kind), k.value)
+		if leaf, err = x.descend(ctx, h, trust); !errors.Is(err, errLost) {
 			return h, leaf, err
 		}
+		// A leaf that was sealed and is gone: the root that names it is an old one, or the
+		// leaf is lost.
+		if trust && x.remembered {
+			return h, nil, errVerify
+		}
+		if try == staleReads {
+			return h, nil, err
+		}
+		if err := x.renew(ctx, try); err != nil {
+			return h, nil, err
+		}
 	}
-	// Not reached: codec refuses a root whose leaves leave a hash out.
-	return h, nil, corrupt(codec.RootName, fmt.Errorf("it names no leaf for a hash"))
 }
 
-func (x *index) open(ctx context.Context, prefix, name string, trust bool) (*view, error) {
+// renew reads the root again.
+func (x *index) renew(ctx context.Context, try int) error {
+	if err := x.store.pause(ctx, try); err != nil {
+		return err
+	}
+	root, err := x.read(ctx, codec.RootName, false)
+	if err != nil {
+		return err
+	}
+	if root.absent() {
+		return again("the root of the index is missing")
+	}
+	x.root, x.leaves = root, map[string]*view{codec.RootName: root}
+	return nil
+}
+
+// descend follows the leaves to the one that a hash stands in.
+func (x *index) descend(ctx context.Context, h codec.Hash, trust bool) (*view, error) {
+	leaf, path := x.root, []string{codec.RootName}
+	for !leaf.index.Live() {
+		prefix, name, ok := leaf.index.Leaf(h)
+		switch {
+		case !ok: // not reached: codec refuses an index whose leaves leave a hash out
+			return nil, corrupt(leaf.name, fmt.Errorf("it names no leaf for a hash"))
+		case slices.Contains(path, name):
+			return nil, corrupt(leaf.name, fmt.Errorf("it leads back to itself"))
+		}
+		var err error
+		if leaf, err = x.open(ctx, leaf, prefix, name, trust); err != nil {
+			return nil, err
+		}
+		path = append(path, name)
+	}
+	return leaf, nil
+}
+
+// open returns the index secret that another one names for a prefix. One that is sealed
+// names those that take its place before they exist: what is missing is made up here of
+// the entries that were handed on, and comes to be with the first change. Only one can be
+// created, and the entries that it begins with do not change any more: so it does not
+// matter who finishes what somebody began.
+func (x *index) open(ctx context.Context, from *view, prefix, name string, trust bool) (*view, error) {
 	leaf := x.leaves[name]
 	if leaf == nil {
 		var err error
 		if leaf, err = x.read(ctx, name, trust); err != nil {
 			return nil, err
 		}
+		if leaf.absent() && (from.index.Kind == codec.KindSealed || from.index.Moving) {
+			leaf = &view{name: name, at: leaf.at, index: from.index.Part(prefix)}
+		}
 		x.leaves[name] = leaf
 	}
 	switch {
-	case leaf.absent() && name != codec.RootName:
-		return nil, fmt.Errorf("%w: secret %s is missing though the index names it: restore it", ErrCorrupt, name)
-	case leaf.index.Prefix != prefix:
-		return nil, corrupt(name, fmt.Errorf("it is not the leaf that the root says it is"))
+	case leaf.record != nil:
+		return nil, corrupt(name, fmt.Errorf("it is a record, and %s says it is a leaf", from.name))
+	case leaf.index == nil:
+		return nil, fmt.Errorf("%w: secret %s is %w", ErrCorrupt, name, errLost)
+	case leaf.index.Prefix != prefix, leaf.index.Root():
+		return nil, corrupt(name, fmt.Errorf("it is not the leaf that %s says it is", from.name))
 	}
 	return leaf, nil
 }
@@ -149,11 +211,13 @@ func (x *index) entries(ctx context.Context, k key, trust bool) ([]codec.Entry, 
 
 // refs returns the refs of all records that stand anywhere in the index, sorted.
 func (x *index) refs(ctx context.Context, trust bool) ([]string, error) {
+	if err := x.openAll(ctx, trust); err != nil {
+		return nil, err
+	}
 	refs := make(map[string]bool)
-	for _, prefix := range slices.Sorted(maps.Keys(x.root.index.Leaves)) {
-		leaf, err := x.open(ctx, prefix, x.root.index.Leaves[prefix], trust)
-		if err != nil {
-			return nil, err
+	for _, leaf := range x.leaves {
+		if !leaf.index.Live() {
+			continue
 		}
 		for _, list := range leaf.index.Entries {
 			for _, e := range list {
@@ -162,6 +226,72 @@ func (x *index) refs(ctx context.Context, trust bool) ([]string, error) {
 		}
 	}
 	return slices.Sorted(maps.Keys(refs)), nil
+}
+
+// openAll opens all leaves.
+func (x *index) openAll(ctx context.Context, trust bool) error {
+	for try := 0; ; try++ {
+		err := x.openBelow(ctx, x.root, trust, map[string]bool{codec.RootName: true})
+		switch {
+		case !errors.Is(err, errLost), try == staleReads:
+			return err
+		case trust && x.remembered:
+			return errVerify
+		}
+		if err := x.renew(ctx, try); err != nil {
+			return err
+		}
+	}
+}
+
+// openBelow opens the leaves below an index secret, those that it names at a time.
+func (x *index) openBelow(ctx context.Context, from *view, trust bool, seen map[string]bool) error {
+	if from.index.Live() {
+		return nil
+	}
+	if err := x.prefetch(ctx, from.index.Leaves, trust); err != nil {
+		return err
+	}
+	for _, prefix := range slices.Sorted(maps.Keys(from.index.Leaves)) {
+		name := from.index.Leaves[prefix]
+		if seen[name] {
+			return corrupt(from.name, fmt.Errorf("it leads to a leaf that another one leads to"))
+		}
+		seen[name] = true
+		leaf, err := x.open(ctx, from, prefix, name, trust)
+		if err == nil {
+			err = x.openBelow(ctx, leaf, trust, seen)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// prefetch reads several leaves at once, so that opening them takes no more calls.
+func (x *index) prefetch(ctx context.Context, leaves map[string]string, trust bool) error {
+	var names []string
+	for _, name := range leaves {
+		if x.leaves[name] == nil && !(trust && x.store.memory.recall(name) != nil) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	names = slices.Compact(names) // that one is named twice is found when it is opened
+	if len(names) < 2 {
+		return nil
+	}
+	views, err := x.store.read(ctx, driver.Fresh, names...)
+	if err != nil {
+		return err
+	}
+	for _, v := range views {
+		if v.err == nil && !v.gone && !v.absent() {
+			x.leaves[v.name] = v
+		}
+	}
+	return nil
 }
 
 // isIndexName reports whether a name is that of an index secret.

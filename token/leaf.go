@@ -3,88 +3,126 @@ package token
 import (
 	"cmp"
 	"context"
-	"maps"
 	"slices"
 	"strings"
 
 	"github.com/tokenkeep/tokenkeep/codec"
+	"github.com/tokenkeep/tokenkeep/internal/rule"
 )
 
-// This file makes the next state of the leaves that a claim is written to.
+// This file makes what a claim changes in the leaves that it is written to.
 
-// claims encodes the leaves with the claims of the target, and without the entries
-// that are dead, or will be when they are fenced.
-func (a *attempt) claims(ctx context.Context, to target, gained []key, fences []*judged) ([]*leafWrite, error) {
-	w := leafWrites{}
+// claims returns the changes that claim the gained keys for the target, and take out the
+// entries that are dead, or will be when they are fenced.
+func (a *attempt) claims(ctx context.Context, to target, gained []key, fences []*judged) ([]*change, error) {
+	w := leafEdits{}
 	for _, k := range gained {
 		h, leaf, err := a.index.place(ctx, k, a.trust)
 		if err != nil {
 			return nil, err
 		}
+		was := entriesOf(a.judges[k]) // and not what the leaf may be by now
+		fenced := slices.ContainsFunc(fences, func(j *judged) bool { return j.key == k })
 		claim := codec.Entry{Ref: to.ref, Base: to.view.seq()}
-		if slices.Contains(leaf.index.Entries[h], claim) {
+		if !fenced && slices.Contains(was, claim) {
 			continue
 		}
-		x := w.edit(leaf, k)
-		if i := entryOf(x.Entries[h], to.ref); i >= 0 && holds(to.view.record, k) {
-			x.Entries[h][i] = claim // it goes on holding the key, in its place
-		} else {
-			x.Entries[h] = append(without(x.Entries[h], to.ref), claim)
-		}
-	}
-	for _, j := range fences {
-		_, leaf, err := a.index.place(ctx, j.key, a.trust)
-		if err != nil {
-			return nil, err
-		}
-		w.edit(leaf, j.key)
+		e := w.of(leaf, k)
+		e.judged[h] = was
+		e.wanted[h] = claimed(was, claim, holds(to.view.record, k))
 	}
 	if err := a.sweep(ctx, w, to, fences); err != nil {
 		return nil, err
 	}
-	leaves := slices.SortedFunc(maps.Values(w), func(x, y *leafWrite) int {
-		return cmp.Or(cmp.Compare(y.rank, x.rank), strings.Compare(x.old.name, y.old.name))
-	})
-	var err error
-	for _, l := range leaves {
-		l.new, err = a.store.prepare(l.old, l.old.frame(), codec.KindIndex, asIndex(l.index))
-		if err == nil {
-			err = a.store.roomFor(l.new)
-		}
-		if err != nil {
-			return nil, a.refuse(err)
-		}
+	changes := make([]*change, 0, len(w))
+	for _, e := range w {
+		changes = append(changes, newChange(e.leaf, e.apply))
 	}
-	return leaves, nil
+	slices.SortFunc(changes, func(x, y *change) int {
+		return cmp.Or(cmp.Compare(w[y.leaf.name].rank, w[x.leaf.name].rank), strings.Compare(x.leaf.name, y.leaf.name))
+	})
+	return changes, nil
 }
 
-// A leafWrite is an index secret and what shall become of it.
-type leafWrite struct {
-	rank  int // the user's leaf comes first
-	index *codec.Index
-	old   *view
-	new   *view
+// claimed returns the entries of a hash with a claim. A record that goes on holding the
+// key keeps its place.
+func claimed(was []codec.Entry, claim codec.Entry, holds bool) []codec.Entry {
+	list := slices.Clone(was)
+	i := entryOf(list, claim.Ref)
+	if i >= 0 && holds {
+		list[i] = claim
+		return list
+	}
+	return append(without(list, claim.Ref), claim)
 }
 
-// leafWrites are the leaves that are written, by name.
-type leafWrites map[string]*leafWrite
+// A leafEdit is what one operation changes in an index secret.
+type leafEdit struct {
+	rank int // the user's leaf comes first
+	leaf *view
+	// judged are the entries of the gained keys as they were judged, wanted what they
+	// become.
+	judged, wanted map[codec.Hash][]codec.Entry
+	// dead are entries that have no use any more.
+	dead map[codec.Hash][]codec.Entry
+	// Those of the record ref with a lower base than seq are of former states, unless
+	// they stand under a key that it holds.
+	ref  string
+	seq  int64
+	held map[codec.Hash]bool
+}
 
-// edit returns the entries of a leaf to be changed because of a key.
-func (w leafWrites) edit(leaf *view, k key) *codec.Index {
-	l := w[leaf.name]
-	if l == nil {
-		l = &leafWrite{old: leaf, index: leaf.index.Clone()}
-		w[leaf.name] = l
+// leafEdits are the leaves that are changed, by name.
+type leafEdits map[string]*leafEdit
+
+// of returns the edit of a leaf because of a key.
+func (w leafEdits) of(leaf *view, k key) *leafEdit {
+	e := w[leaf.name]
+	if e == nil {
+		e = &leafEdit{
+			leaf: leaf, judged: map[codec.Hash][]codec.Entry{}, wanted: map[codec.Hash][]codec.Entry{},
+			dead: map[codec.Hash][]codec.Entry{},
+		}
+		w[leaf.name] = e
 	}
 	if k.kind == byUser {
-		l.rank = 1
+		e.rank = 1
 	}
-	return l.index
+	return e
 }
 
-// sweep removes from leaves that are written anyway what is dead: entries that were
-// judged so, those that get fenced, and what older states of the target left.
-func (a *attempt) sweep(ctx context.Context, w leafWrites, to target, fences []*judged) error {
+// apply changes an index secret, unless what was judged is not so in it.
+func (e *leafEdit) apply(x *codec.Index) error {
+	// What was handed on is never changed: those that take its place may have been created
+	// of it, and would not learn of the change.
+	if !x.Live() && !rule.Off(rule.Seal) {
+		return errGrew
+	}
+	for h, was := range e.judged {
+		if !slices.Equal(x.Entries[h], was) {
+			return again("the index changed since it was judged")
+		}
+	}
+	for h, list := range e.wanted {
+		x.Entries[h] = slices.Clone(list)
+	}
+	for h, dead := range e.dead {
+		x.Entries[h] = slices.DeleteFunc(x.Entries[h], func(o codec.Entry) bool { return slices.Contains(dead, o) })
+	}
+	if e.held == nil {
+		return nil
+	}
+	for h, list := range x.Entries {
+		if i := entryOf(list, e.ref); i >= 0 && list[i].Base < e.seq && !e.held[h] {
+			x.Entries[h] = slices.Delete(list, i, i+1)
+		}
+	}
+	return nil
+}
+
+// sweep marks what is dead in leaves that are written anyway: entries that were judged
+// so, those that get fenced, and what older states of the target left.
+func (a *attempt) sweep(ctx context.Context, w leafEdits, to target, fences []*judged) error {
 	drop := slices.Clone(fences)
 	for _, list := range a.judges {
 		drop = append(drop, slices.DeleteFunc(slices.Clone(list), func(j *judged) bool { return j.state != dead })...)
@@ -94,8 +132,8 @@ func (a *attempt) sweep(ctx context.Context, w leafWrites, to target, fences []*
 		if err != nil {
 			return err
 		}
-		if l := w[leaf.name]; l != nil && j.entry.Ref != to.ref && j.state != holder {
-			l.index.Entries[h] = slices.DeleteFunc(l.index.Entries[h], func(e codec.Entry) bool { return e == j.entry })
+		if e := w[leaf.name]; e != nil && j.entry.Ref != to.ref && j.state != holder {
+			e.dead[h] = append(e.dead[h], j.entry)
 		}
 	}
 	if !to.view.live() {
@@ -109,14 +147,18 @@ func (a *attempt) sweep(ctx context.Context, w leafWrites, to target, fences []*
 		}
 		held[h] = true
 	}
-	for _, l := range w {
-		for h, list := range l.index.Entries {
-			if i := entryOf(list, to.ref); i >= 0 && list[i].Base < to.view.seq() && !held[h] {
-				l.index.Entries[h] = slices.Delete(list, i, i+1)
-			}
-		}
+	for _, e := range w {
+		e.ref, e.seq, e.held = to.ref, to.view.seq(), held
 	}
 	return nil
+}
+
+func entriesOf(list []*judged) []codec.Entry {
+	entries := make([]codec.Entry, len(list))
+	for i, j := range list {
+		entries[i] = j.entry
+	}
+	return entries
 }
 
 func entryOf(list []codec.Entry, ref string) int {

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/tokenkeep/tokenkeep/token"
+	"github.com/tokenkeep/tokenkeep/token/driver"
 	"github.com/tokenkeep/tokenkeep/token/memstore"
 )
 
@@ -40,10 +42,14 @@ func TestFiveClientsAtRandom(t *testing.T) {
 	randomRun(t, fresh)
 }
 
+// wearsSoon is how many writes a day a service takes of a secret, so few that the index is
+// moved out of the root after twenty of them.
+const wearsSoon = 80
+
 func randomRun(t *testing.T, seed uint64) {
 	t.Helper()
 	r := rand.New(rand.NewPCG(seed, 0))
-	sc := scenario{leaves: 4 * r.IntN(2)}
+	sc := scenario{leaves: 4 * r.IntN(2), value: tight * r.IntN(2)}
 	for range r.IntN(3) {
 		sc.before = append(sc.before, randomOp(r))
 	}
@@ -55,10 +61,20 @@ func randomRun(t *testing.T, seed uint64) {
 		sc.clients = append(sc.clients, script)
 	}
 	service := memstore.NewDriver()
+	limits := driver.Limits{Value: sc.value}
+	if r.IntN(3) == 0 { // as on AWS, or nearly
+		limits.WritesPerDay, limits.DeletedNameRests = wearsSoon, time.Duration(r.IntN(2))*7*24*time.Hour
+	}
+	service.SetLimits(limits)
 	if sc.leaves > 0 {
 		splitIndex(t, service)
 	}
 	before := simulatedStore(service, seed+7, 20)
+	for i := range r.IntN(wearsSoon/4) * limits.WritesPerDay / wearsSoon {
+		if err := before.SaveToken(t.Context(), tok("U9", fmt.Sprint("R9-", i))); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for i, o := range sc.before {
 		_ = o.do(t.Context(), before, fmt.Sprint("before-", i)) // some find nothing to do
 	}

@@ -122,18 +122,6 @@ func TestARefusalRestsOnTheStrongestReads(t *testing.T) {
 			return nil
 		}), nil)
 	})
-	t.Run("an index that was full", func(t *testing.T) {
-		d := memstore.NewDriver()
-		d.SetLimits(driver.Limits{Value: 2000})
-		a := open(t, d)
-		var err error
-		for i := 0; err == nil; i++ {
-			err = a.SaveToken(t.Context(), tok(fmt.Sprint("U", i), fmt.Sprint("R", i)))
-		}
-		wantErr(t, err, token.ErrTooLarge)
-		wantErr(t, open(t, d).DeleteTokens(t.Context()), nil)
-		wantErr(t, a.SaveToken(t.Context(), tok("U-new", "R-new")), nil)
-	})
 	t.Run("a record that was large", func(t *testing.T) {
 		d := memstore.NewDriver()
 		a := open(t, d)

@@ -42,7 +42,7 @@ func (s *Store) SaveToken(ctx context.Context, token *OAuthToken) error {
 			return err
 		}
 		defer done()
-		return s.attempt(ctx, func(a *attempt) error {
+		return s.attempt(func(a *attempt) error {
 			to, next, err := a.identify(ctx, q)
 			if err != nil {
 				return err
@@ -78,9 +78,8 @@ func (s *Store) SaveTokens(ctx context.Context, tokens []*OAuthToken) error {
 // UpdateToken changes the record with an id by a function, which may also erase
 // fields and change the user or the client. It is applied to the newest state of
 // the record; if others write at the same time, it is called again on what they
-// wrote, so it should do nothing but change its argument; it must not take long nor call
-// the store, since other saves of this process may wait for it. Its error is returned
-// and nothing is written then.
+// wrote, so it should do nothing but change its argument. Its error is returned and
+// nothing is written then.
 //
 // The id cannot change, and a grant, refresh or access token has to be left:
 // [ErrInvalid]. [ErrConflict] is returned for what SaveToken returns it for, if
@@ -95,7 +94,7 @@ func (s *Store) UpdateToken(ctx context.Context, id string, change func(*OAuthTo
 		return fmt.Errorf("tokenkeep: update token: %w", err)
 	}
 	return s.run(ctx, "update token", func(ctx context.Context) error {
-		return s.attempt(ctx, func(a *attempt) error {
+		return s.attempt(func(a *attempt) error {
 			v, err := a.record(ctx, codec.RefOf(id))
 			if err != nil {
 				return err
@@ -172,7 +171,7 @@ func (a *attempt) identify(ctx context.Context, q *codec.Record) (target, *codec
 		}
 		pending = append(pending, list...)
 	}
-	if onlyAccess(q) && !a.scanned {
+	if onlyAccess(q) {
 		if found, err := a.store.scan(ctx, q); err != nil || found != nil {
 			if err != nil {
 				return to, nil, err
@@ -186,7 +185,6 @@ func (a *attempt) identify(ctx context.Context, q *codec.Record) (target, *codec
 			}
 			return target{codec.RefOf(found.ID), v}, merge(q, v.record), nil
 		}
-		a.scanned = true
 	}
 	if !carriesToken(q) {
 		return to, nil, a.refuse(fmt.Errorf("%w: no record matches, and the token carries no grant, refresh or access token", ErrInvalid))

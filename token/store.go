@@ -62,9 +62,10 @@ type Store struct {
 	timeout time.Duration
 	memory  *memory
 
-	// saving has a turn for each record that is saved; claiming has one for the index.
-	saving   *turns
-	claiming *turns
+	// saving has a turn for each record that is saved; gathering is where changes of the
+	// index come together.
+	saving    *turns
+	gathering *gathering
 
 	// Replaced in tests.
 	random io.Reader
@@ -100,14 +101,14 @@ func NewStore(d driver.Driver, opts *Options) (*Store, error) {
 		return nil, fmt.Errorf("tokenkeep: new store: %w: %w", ErrInvalid, err)
 	}
 	return &Store{
-		driver:   d,
-		limits:   d.Limits(),
-		timeout:  o.Timeout,
-		memory:   memory,
-		saving:   newTurns(),
-		claiming: newTurns(),
-		random:   rand.Reader,
-		pause:    pause,
+		driver:    d,
+		limits:    d.Limits(),
+		timeout:   o.Timeout,
+		memory:    memory,
+		saving:    newTurns(),
+		gathering: newGathering(),
+		random:    rand.Reader,
+		pause:     pause,
 	}, nil
 }
 

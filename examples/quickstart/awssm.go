@@ -27,10 +27,9 @@ var onAWS = kind{
 	title: "AWS Secrets Manager",
 	flags: []string{"aws", "endpoint", "region"},
 	calls: "requests that the AWS SDK sent, retries included",
-	list:  "one read of the index, and one of every 20 records",
-	quota: "AWS takes 100 writes of one secret in 24 hours, and each new token is one write of the index." +
-		"\nTry a file with fewer than 100 tokens.",
-	open: openAWS,
+	list:  "a few reads of the index, and one of every 20 records",
+	quota: "AWS takes 100 writes of one secret in 24 hours, and so many of one record. Wait a day.",
+	open:  openAWS,
 }
 
 func openAWS(ctx context.Context, o options, s *service) error {

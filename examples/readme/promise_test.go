@@ -110,18 +110,19 @@ func TestAnOperationCostsWhatTheReadmeSays(t *testing.T) {
 	}
 }
 
-// The index grows by so much for each token.
+// An index secret grows by so much for each token, and another one is there when it is
+// full.
 func TestTheIndexHoldsAsManyTokensAsTheReadmeSays(t *testing.T) {
 	for says, c := range map[string]struct {
 		want, holds int // tokens, bytes
 		rotate      bool
 	}{
 		"about 770 tokens that have a user and a refresh token": {770, 65_536, false},
-		"about 500 once\n  every refresh token was rotated":     {500, 65_536, true},
+		"about 500 once every refresh token was rotated":        {500, 65_536, true},
 		"about 3,000 tokens": {3_000, 262_144, false},
 		"and about 2,000.":   {2_000, 262_144, true},
 	} {
-		if !strings.Contains(readme(t), says) {
+		if !strings.Contains(strings.Join(strings.Fields(readme(t)), " "), says) { // in whatever lines
 			t.Errorf("README.md does not say %q", says)
 		}
 		d := memstore.NewDriver()
@@ -176,24 +177,23 @@ func TestTheSecondClientOfAUserIsSeenAfterAnHour(t *testing.T) {
 	})
 }
 
-func TestAfterAHundredWritesOfTheIndexUpdatesGoOn(t *testing.T) {
+func TestAfterAHundredWritesOfTheIndexAllGoesOn(t *testing.T) {
 	s := start(t)
 	store := s.store(t)
-	for n := range 100 {
+	for n := range 250 {
 		saveAll(t.Context(), t, store, user(n, ""))
 	}
-	wantErr(t, "a new user", store.SaveToken(t.Context(), user(100, "")), tokens.ErrQuota)
-	found, err := store.FindToken(t.Context(), byUser(0))
+	found, err := s.store(t).FindToken(t.Context(), byUser(0))
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantErr(t, "a rotated token", store.SaveToken(t.Context(), &tokens.OAuthToken{ID: found.ID, RefreshToken: tokens.NewSecret("new")}), tokens.ErrQuota)
+	wantErr(t, "a rotated token", store.SaveToken(t.Context(), &tokens.OAuthToken{ID: found.ID, RefreshToken: tokens.NewSecret("new")}), nil)
 	wantErr(t, "a new access token", store.SaveToken(t.Context(), &tokens.OAuthToken{ID: found.ID, AccessToken: tokens.NewSecret("new")}), nil)
 	wantErr(t, "a deletion", store.DeleteToken(t.Context(), found.ID), nil)
 	_, err = store.FindToken(t.Context(), byUser(0))
 	wantErr(t, "a find of what was deleted", err, tokens.ErrNotFound)
-	if all, err := store.GetTokens(t.Context()); len(all) != 99 || err != nil {
-		t.Errorf("%d tokens and %v, want 99", len(all), err)
+	if all, err := store.GetTokens(t.Context()); len(all) != 249 || err != nil {
+		t.Errorf("%d tokens and %v, want 249", len(all), err)
 	}
 }
 

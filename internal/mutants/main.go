@@ -56,6 +56,12 @@ var checks = map[rule.Rule][]check{
 		{"gcpsm", "TestVersions"},
 		{"vaultstore", "TestVersions"},
 	},
+	rule.Seal: {
+		{"token", "CrashPoint.*TwoClients.*Grows"},
+		{"token", "Orders.*TwoClients.*Grows"},
+		{"token", "ThreeClients.*Grows"},
+		{"token", "FiveClients"},
+	},
 }
 
 // limit is how long one run of one package may take.

@@ -32,11 +32,13 @@ const (
 	Gap Rule = "gap"
 	// Winner: only a write that won destroys versions, and only those below its own.
 	Winner Rule = "winner"
+	// Seal: a leaf that is sealed is not written any more, others take its place.
+	Seal Rule = "seal"
 	// FreshList: what looks like an empty store is listed before it is one.
 	FreshList Rule = "fresh-list"
 )
 
 // All are the rules: each is one mutant.
 var All = []Rule{
-	CAS, WriteID, Claim, Base, Fence, Tombstone, Recheck, Floor, FreshList, Gap, Winner,
+	CAS, WriteID, Claim, Base, Fence, Tombstone, Recheck, Floor, FreshList, Gap, Winner, Seal,
 }
