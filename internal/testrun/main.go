@@ -21,6 +21,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -50,6 +51,7 @@ func passes(fuzz time.Duration) bool {
 // A run is what was done so far.
 type run struct {
 	*printer
+	mu             sync.Mutex // guards what follows
 	passed, failed int
 	notRun         []string // what was not run, each with its reason
 	untested       []string // packages without tests
@@ -93,22 +95,33 @@ func (r *run) test(ctx context.Context) error {
 		r.skip("the race detector", why)
 	}
 
-	for _, m := range modules {
+	// The steps run beside the last module, whose tests wait a lot.
+	var wg sync.WaitGroup
+	for i, m := range modules {
+		if i == len(modules)-1 {
+			wg.Go(func() { r.do(ctx, steps) })
+		}
 		r.printf("\n== %s", m.path)
 		r.testModule(ctx, m, race)
 	}
-	for _, s := range steps {
-		if !isDir(s.dir) {
-			continue
-		}
-		r.printf("\n== %s", s.name)
-		r.check(s.name, r.command(ctx, ".", s.args...).Run())
-	}
+	wg.Wait()
 	return ctx.Err()
+}
+
+// do runs the steps that exist.
+func (r *run) do(ctx context.Context, steps []step) {
+	for _, s := range steps {
+		if isDir(s.dir) {
+			r.printf("\n== %s", s.name)
+			r.check(s.name, r.command(ctx, ".", s.args...).Run())
+		}
+	}
 }
 
 // check counts a step that is not a Go test.
 func (r *run) check(name string, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if err != nil {
 		r.failed++
 		r.printf("FAIL  %s: %v", name, err)
@@ -120,6 +133,8 @@ func (r *run) check(name string, err error) {
 
 // skip remembers what was not run.
 func (r *run) skip(what, why string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.notRun = append(r.notRun, what+": "+why)
 }
 

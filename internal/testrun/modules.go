@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -64,16 +66,20 @@ func goList(ctx context.Context, dir string, args ...string) (string, error) {
 	return string(out), nil
 }
 
+// parallel is how many tests of a package run at once. Many wait most of their time, for a
+// timeout or an election, so that it is more than there are cores.
+var parallel = strconv.Itoa(2 * runtime.GOMAXPROCS(0))
+
 // testModule runs the tests of one module and counts their results.
 func (r *run) testModule(ctx context.Context, m module, race bool) {
 	// make lint runs vet. Here it would look through all dependencies of integration, Vault
 	// itself among them: minutes where nothing is cached.
-	args := []string{"go", "test", "-json", "-shuffle=on", "-vet=off"}
+	args := []string{"go", "test", "-json", "-shuffle=on", "-vet=off", "-parallel=" + parallel}
 	if race {
 		args = append(args, "-race")
 	}
 	cmd := r.command(ctx, m.dir, append(args, "./...")...)
-	failedBefore := r.failed
+	failures := 0
 	packages := newResults()
 	r.setStatus(packages.running)
 	defer r.setStatus(nil)
@@ -96,25 +102,27 @@ func (r *run) testModule(ctx context.Context, m module, race bool) {
 			break
 		}
 		if p := packages.add(e); p != nil {
-			r.packageDone(m, p)
+			failures += r.packageDone(m, p)
 		}
 	}
 	// A module that could not even be loaded has no package to blame.
-	if err != nil && r.failed == failedBefore {
+	if err != nil && failures == 0 {
 		r.check("go test in "+m.path, err)
 	}
 }
 
-// packageDone prints and counts the result of one package.
-func (r *run) packageDone(m module, p *packageResult) {
+// packageDone prints and counts the result of one package. It returns how many tests failed.
+func (r *run) packageDone(m module, p *packageResult) (failed int) {
 	name := path.Join(m.dir, strings.TrimPrefix(p.name, m.path))
 	if p.action == "skip" {
 		r.untested = append(r.untested, name)
-		return
+		return 0
 	}
 	c := p.count()
+	r.mu.Lock()
 	r.passed += c.passed
 	r.failed += c.failed
+	r.mu.Unlock()
 	for _, s := range c.skipped {
 		r.skip(name+" "+s.name, s.reason)
 	}
@@ -131,6 +139,7 @@ func (r *run) packageDone(m module, p *packageResult) {
 	for _, s := range p.said {
 		r.printf("      %s", s)
 	}
+	return c.failed
 }
 
 // A duration that go test gives in seconds.
