@@ -178,9 +178,9 @@ func TestAStoreThatRemembersAnOldRootFindsWhatTheIndexGrewTo(t *testing.T) {
 	grow := func(t *testing.T) (knows *token.Store) {
 		t.Helper()
 		d := memstore.NewDriver()
-		d.SetLimits(driver.Limits{Value: 4000, DeletedNameRests: 7 * 24 * time.Hour})
+		d.SetLimits(driver.Limits{Value: 2500, DeletedNameRests: 7 * 24 * time.Hour})
 		knows, others := open(t, d), open(t, d)
-		for i := range 8 * users {
+		for i := range 4 * users {
 			if i == users {
 				if _, err := knows.FindToken(t.Context(), tok("U0")); err != nil {
 					t.Fatal(err)
@@ -199,9 +199,9 @@ func TestAStoreThatRemembersAnOldRootFindsWhatTheIndexGrewTo(t *testing.T) {
 		"list":            func(s *token.Store, _ int) error { return second(s.GetTokens(t.Context())) },
 		"delete":          func(s *token.Store, _ int) error { return s.DeleteTokens(t.Context()) },
 	} {
-		for i := range 5 {
-			if err := do(grow(t), 10*i); err != nil {
-				t.Errorf("%s, user %d: %v", what, 10*i, err)
+		for i := range 3 {
+			if err := do(grow(t), 20*i); err != nil {
+				t.Errorf("%s, user %d: %v", what, 20*i, err)
 			}
 		}
 	}

@@ -75,6 +75,7 @@ func TestOrdersOfTwoClientsWhoseIndexGrows(t *testing.T) {
 }
 
 func TestEveryCrashPointOfThreeClientsWhoseIndexGrows(t *testing.T) {
+	notUnderRace(t)
 	for _, sc := range growingTriples {
 		explore(t, sc, depth{crashes, 1, 1, 4})
 	}
