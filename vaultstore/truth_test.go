@@ -64,10 +64,14 @@ func whatPutSays(t *testing.T, s *service, seed uint64, behind time.Duration) {
 		claims []claim
 		wg     sync.WaitGroup
 	)
+	rounds := 25
+	if underRace {
+		rounds = 8
+	}
 	for process, d := range drivers {
 		draw := rand.New(rand.NewPCG(seed, uint64(process)))
 		wg.Go(func() {
-			for range 25 {
+			for range rounds {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(1+draw.IntN(20))*time.Second/4)
 				items, err := d.Get(ctx, driver.Fresh, driver.Item{Name: "a"})
 				if err == nil && items[0].Err == nil {
