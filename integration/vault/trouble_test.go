@@ -92,7 +92,7 @@ func (tr *trouble) make(ctx context.Context, t *testing.T) {
 // served waits until each of some clients has had a save acknowledged from now on.
 func (tr *trouble) served(ctx context.Context, t *testing.T, clients []int, when string) bool {
 	before := tr.savers.counts()
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
 	again := time.NewTicker(20 * time.Millisecond)
 	defer again.Stop()
@@ -101,7 +101,7 @@ func (tr *trouble) served(ctx context.Context, t *testing.T, clients []int, when
 			select {
 			case <-again.C:
 			case <-ctx.Done():
-				t.Errorf("%s: client %d did not save anything for a minute", when, client)
+				t.Errorf("%s: client %d did not save anything for three minutes", when, client)
 				return false
 			}
 		}
