@@ -10,6 +10,7 @@
 //	mount_test.go     what a mount may be
 //	operator_test.go  what operators may do by hand, and must not
 //	login_test.go     tokens that expire, and AppRole
+//	lifetime_test.go  tokens that are renewed
 //	canary_test.go    what errors, names, metadata and the server's log hold no part of
 //	failover_test.go  clients that save while the active node is taken away
 //	trouble_test.go   how it is taken away

@@ -199,18 +199,34 @@ func TestATokenThatIsUsedUpIsReplaced(t *testing.T) {
 	}
 }
 
-// A batch token cannot be revoked, nor renewed: it expires.
-func TestABatchTokenThatExpiresIsReplaced(t *testing.T) {
-	t.Parallel()
-	p := startCore(t).program(t, map[string]any{"token_type": "batch", "token_ttl": "1s"})
-	store, _ := p.start()
-	eventually(t, "a second login", func(context.Context) error {
+// lasting lets the tokens of the logins to come last.
+func (p *program) lasting() {
+	p.Helper()
+	p.hand.write("auth/approle-"+p.hand.mount+"/role/crm", map[string]any{"token_ttl": "1h", "token_max_ttl": "1h"})
+}
+
+// logsIn finds something again and again until that takes a login.
+func (p *program) logsIn(store *token.Store) {
+	p.Helper()
+	eventually(p, "a login", func(context.Context) error {
 		p.succeeds(called(p.ids, "FindTokenByID"), store)
-		if p.logins.Load() < 2 {
+		if p.logins.Load() == 0 {
 			return errors.New("none yet")
 		}
 		return nil
 	})
+}
+
+// A batch token cannot be revoked, nor renewed: it expires.
+func TestABatchTokenThatExpiresIsReplaced(t *testing.T) {
+	t.Parallel()
+	p := startCore(t).program(t, map[string]any{"token_type": "batch", "token_ttl": "1s"})
+	store, client := p.start()
+	if err := login(t.Context(), client, "auth/approle-"+p.hand.mount+"/login", p.credentials); err != nil {
+		t.Fatal(err)
+	}
+	p.lasting()
+	p.logsIn(store)
 }
 
 // A secret id that may be used once gives one login only.
@@ -337,65 +353,4 @@ func TestWithoutALoginATokenThatIsGoneIsARefusalUntilThereIsAnother(t *testing.T
 	for _, m := range methods(n.ids) {
 		n.succeeds(m, store)
 	}
-}
-
-// renewing logs in, and renews the token in the background.
-func (p *program) renewing(client *api.Client) *api.LifetimeWatcher {
-	p.Helper()
-	secret, err := client.Logical().WriteWithContext(p.Context(), "auth/approle-"+p.hand.mount+"/login", p.credentials)
-	if err != nil {
-		p.Fatal(err)
-	}
-	client.SetToken(secret.Auth.ClientToken)
-	watcher, err := client.NewLifetimeWatcher(&api.LifetimeWatcherInput{Secret: secret})
-	if err != nil {
-		p.Fatal(err)
-	}
-	go watcher.Start()
-	p.Cleanup(watcher.Stop)
-	return watcher
-}
-
-func TestALifetimeWatcherRenewsTheTokenOfAStore(t *testing.T) {
-	t.Parallel()
-	p := startCore(t).program(t, map[string]any{"token_ttl": "1h"})
-	store, client := p.start()
-	watcher := p.renewing(client)
-	select {
-	case <-watcher.RenewCh():
-	case err := <-watcher.DoneCh():
-		t.Fatalf("it ended before it renewed: %v", err)
-	case <-time.After(time.Minute):
-		t.Fatal("it did not renew within a minute")
-	}
-	s, err := p.hand.client.Auth().Token().LookupWithContext(t.Context(), client.Token())
-	if err != nil || s.Data["last_renewal_time"] == nil {
-		t.Errorf("the token was not renewed: %v", err)
-	}
-	p.succeeds(called(p.ids, "FindTokenByID"), store)
-	p.loggedIn(0)
-}
-
-// At the token's maximal lifetime the watcher ends, and a login gets the next one.
-func TestALoginFollowsALifetimeWatcherThatEnds(t *testing.T) {
-	t.Parallel()
-	p := startCore(t).program(t, map[string]any{"token_ttl": "1s", "token_max_ttl": "1s"})
-	store, client := p.start()
-	watcher := p.renewing(client)
-	for ended := false; !ended; {
-		select {
-		case <-watcher.RenewCh():
-		case <-watcher.DoneCh(): //nolint:errcheck // that it ended is what matters
-			ended = true
-		case <-time.After(time.Minute):
-			t.Fatal("it did not end within a minute")
-		}
-	}
-	eventually(t, "a login", func(context.Context) error {
-		p.succeeds(called(p.ids, "FindTokenByID"), store)
-		if p.logins.Load() == 0 {
-			return errors.New("none yet")
-		}
-		return nil
-	})
 }
