@@ -15,14 +15,16 @@ import (
 )
 
 // A Cluster is some nodes with one log, or one node that keeps everything in memory. What
-// one of its methods does to a node must not overlap with what another does to that node.
+// one of its methods does to a node must not overlap with what another does to that node,
+// nor may two wait at once for what the nodes are.
 type Cluster struct {
 	// RootToken is good for everything.
 	RootToken string
 
 	key     string // unseals
 	configs []Config
-	nodes   []*Node // nil: stopped
+	nodes   []*Node       // nil: stopped
+	askers  []*api.Client // who ask a node for its health; nil: nobody yet
 }
 
 // StartOne starts one node in memory, unsealed and active.
@@ -76,7 +78,7 @@ func free(host string) (string, error) {
 
 // start starts the nodes and makes a cluster of them.
 func start(ctx context.Context, configs []Config) (*Cluster, error) {
-	c := &Cluster{configs: configs, nodes: make([]*Node, len(configs))}
+	c := &Cluster{configs: configs, nodes: make([]*Node, len(configs)), askers: make([]*api.Client, len(configs))}
 	for i := range configs {
 		if err := c.join(ctx, i); err != nil {
 			return nil, errors.Join(fmt.Errorf("node %d: %w", i, err), c.Stop())
@@ -236,13 +238,16 @@ func (c *Cluster) health(ctx context.Context, i int) *api.HealthResponse {
 	if c.nodes[i] == nil {
 		return nil
 	}
-	client, err := c.Client(i)
-	if err != nil {
-		return nil
+	if c.askers[i] == nil { // one for all times: each has connections of its own
+		client, err := NewClient(c.URL(i))
+		if err != nil {
+			return nil
+		}
+		c.askers[i] = client
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	h, err := client.Sys().HealthWithContext(ctx)
+	h, err := c.askers[i].Sys().HealthWithContext(ctx)
 	if err != nil {
 		return nil
 	}
