@@ -117,6 +117,7 @@ func losesDelete(n *tenant, lost right) {
 	dead := codec.NameOf(codec.RefOf(n.ids[0]))
 	n.succeeds(deletes(n.ids[0]), n.store)
 	n.hand.dayPasses()
+	n.store = n.open() // one that knows of the day: the other remembers the index
 	n.gets(n.policy.without(lost))
 	n.succeeds(deletes(n.ids[1]), n.store)
 	if diff := cmp.Diff([]string{"DELETE metadata"}, n.watch.refused()); diff != "" {
