@@ -46,6 +46,7 @@ func failed(ctx context.Context, op, name string, err error) *driver.Error {
 const (
 	permissionHint = "docs/vault.md has the least policy"
 	expiredHint    = "the token is none, or has expired: Options.Login can get another"
+	brokenHint     = "the token has a character that no header takes, such as the end of the line of a file"
 	mountHint      = "there is no such mount, or it is none of the KV secrets engine, version 2"
 	sizeHint       = "the storage's limit of an entry, such as max_entry_size"
 	recoveryHint   = "a cluster for disaster recovery serves nothing: the client's address must be that of the primary"

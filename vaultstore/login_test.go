@@ -71,6 +71,30 @@ func TestATokenThatExpiresIsReplaced(t *testing.T) {
 	}
 }
 
+// A token out of a file often has the end of its line.
+func TestATokenThatNoHeaderTakesIsSaidAndReplaced(t *testing.T) {
+	s := start(t)
+	door := s.door()
+	d, client := door.driver(t)
+	client.SetToken(canary + "\n")
+	put(t, d, "a", first(t), driver.Absent)
+	if got := door.logins.Load(); got != 1 {
+		t.Errorf("%d logins, want one", got)
+	}
+	without, err := vaultstore.NewDriver(client, mount, prefix, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.SetToken(canary + "\n")
+	sent := len(s.Calls())
+	for method, call := range calls(t, without) {
+		says(t, method, call(t.Context()), driver.ErrPermission, "the token has a character that no header takes")
+	}
+	if got := len(s.Calls()); got != sent {
+		t.Errorf("%d requests were sent", got-sent)
+	}
+}
+
 // A write that met an expired token was not applied, and is sent once more.
 func TestAWriteThatMeetsAnExpiredToken(t *testing.T) {
 	s := start(t)

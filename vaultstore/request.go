@@ -10,8 +10,10 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/hashicorp/vault/api"
 
@@ -93,7 +95,7 @@ func (d *Driver) send(ctx context.Context, r request) ([]byte, *driver.Error) {
 	if e == nil || d.login.do == nil || !errors.Is(e.Kind, driver.ErrPermission) {
 		return body, e
 	}
-	again, err := d.login.anew(ctx, d.client, token, e.Hint == expiredHint)
+	again, err := d.login.anew(ctx, d.client, token, e.Hint != permissionHint)
 	switch {
 	case err != nil:
 		return nil, failedLogin(ctx, r.name, err)
@@ -111,6 +113,9 @@ func (d *Driver) send(ctx context.Context, r request) ([]byte, *driver.Error) {
 func (d *Driver) sendOnce(ctx context.Context, r request) ([]byte, *driver.Error) {
 	if err := ctx.Err(); err != nil {
 		return nil, failed(ctx, r.op, r.name, err)
+	}
+	if strings.ContainsFunc(d.client.Token(), unicode.IsControl) {
+		return nil, &driver.Error{Op: r.op, Name: r.name, Kind: driver.ErrPermission, Hint: brokenHint}
 	}
 	req := d.client.NewRequest(r.method, "/v1/"+r.path)
 	req.WrapTTL = "" // whatever the client or its environment asks to be wrapped
