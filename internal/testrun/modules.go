@@ -70,11 +70,14 @@ func goList(ctx context.Context, dir string, args ...string) (string, error) {
 // timeout or an election, so that it is more than there are cores.
 var parallel = strconv.Itoa(2 * runtime.GOMAXPROCS(0))
 
+// timeout is how long the tests of one package may take, on a slow machine too.
+const timeout = "30m"
+
 // testModule runs the tests of one module and counts their results.
 func (r *run) testModule(ctx context.Context, m module, race bool) {
 	// make lint runs vet. Here it would look through all dependencies of integration, Vault
 	// itself among them: minutes where nothing is cached.
-	args := []string{"go", "test", "-json", "-shuffle=on", "-vet=off", "-parallel=" + parallel}
+	args := []string{"go", "test", "-json", "-shuffle=on", "-vet=off", "-parallel=" + parallel, "-timeout=" + timeout}
 	if race {
 		args = append(args, "-race")
 	}
