@@ -13,6 +13,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -111,6 +112,9 @@ func run() error {
 		}
 		for _, c := range checks[r] {
 			out, err := test(ctx, binaries[c.pkg], c, r)
+			if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+				return fmt.Errorf("running the tests of %s: %w", c.pkg, err)
+			}
 			by := failed.FindSubmatch(out)
 			if err == nil || by == nil || bytes.Contains(out, []byte("\npanic: ")) {
 				survivors++
