@@ -2,11 +2,11 @@ package awssm_test
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/tokenkeep/tokenkeep/internal/stories"
 	"github.com/tokenkeep/tokenkeep/token"
 )
 
@@ -89,22 +89,5 @@ func TestAnImportMeetsNoQuota(t *testing.T) {
 
 func TestTheIndexHoldsMoreThanASecretDoes(t *testing.T) {
 	s := start(t)
-	one := s.store(t)
-	users := 0
-	size := func() (n int) {
-		for _, value := range s.index() {
-			if strings.Contains(value, `"kind":"index"`) { // and not what was sealed
-				n += len(value)
-			}
-		}
-		return n
-	}
-	for ; size() < 2*65_536 && !t.Failed(); users += 200 {
-		imports(t, 16, users, users+200, func() *token.Store { return one })
-	}
-	largest := len(slices.MaxFunc(s.index(), func(a, b string) int { return len(a) - len(b) }))
-	if largest > 65_536 {
-		t.Errorf("an index secret of %d bytes", largest)
-	}
-	s.found(t, users)
+	stories.Grow(t, 65_536, func() *token.Store { return s.store(t) }, s.index)
 }
