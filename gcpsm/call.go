@@ -32,6 +32,7 @@ func call[Req, Resp any](
 	ctx context.Context, d *Driver, op, name string, req Req, f func(context.Context, Req, ...gax.CallOption) (Resp, error),
 ) (Resp, *driver.Error) {
 	began := time.Now()
+	var last *driver.Error
 	for try := 0; ; try++ {
 		if e := d.paceWrite(ctx, op, name, 1); e != nil {
 			var nothing Resp
@@ -44,6 +45,12 @@ func call[Req, Resp any](
 			return resp, nil
 		}
 		e := failed(ctx, op, name, err)
+		if end := ctx.Err(); end != nil && last != nil && errors.Is(e.Kind, end) {
+			// What it failed with before says more than that there was no time to see it again.
+			last.Cause = errors.Join(end, last.Cause)
+			return resp, last
+		}
+		last = e
 		quota := errors.Is(e.Kind, driver.ErrQuota)
 		if !quota && (!errors.Is(e.Kind, driver.ErrUnavailable) || enough(try, began)) {
 			return resp, e

@@ -250,3 +250,27 @@ func TestListsByHTTPEndWithTheirContext(t *testing.T) {
 		t.Errorf("error %v, want %v", err, context.Canceled)
 	}
 }
+
+// The time is up while a request hangs. What the one before it failed with tells the
+// caller more, and the context's error is still there.
+func TestWhatACallFailedWithBeforeTheTimeWasUpIsSaid(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	d := s.driver(t, nil)
+	s.fault(1, gcpsmtest.FailBefore(codes.Unavailable, "try later"), "ListSecrets")
+	hang := s.fault(0, gcpsmtest.Hang(), "ListSecrets")
+	ctx, end := ending(t, context.DeadlineExceeded)
+	go func() {
+		if hang.Await(t.Context(), 1) == nil {
+			end()
+		}
+	}()
+	var err error
+	for _, e := range d.Names(ctx) {
+		err = errors.Join(err, e)
+	}
+	var e *driver.Error
+	if !errors.Is(err, driver.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &e) || e.Code != "Unavailable" {
+		t.Errorf("error %v", err)
+	}
+}
