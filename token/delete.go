@@ -182,9 +182,6 @@ func (s *Store) tidyIndex(ctx context.Context, buried map[string]*view, note boo
 	})
 }
 
-// errUnchanged keeps a change that changes nothing from being written.
-var errUnchanged = errors.New("there is nothing to change")
-
 // dropEntries takes the entries of buried records that are dead out of a leaf. Those
 // with the tombstone's own seq are about to bring it back to life.
 func dropEntries(leaf *codec.Index, buried map[string]*view) (dropped bool) {

@@ -36,6 +36,9 @@ func newChange(leaf *view, apply func(*codec.Index) error) *change {
 // errLead asks a goroutine that waits to make the next write itself.
 var errLead = errors.New("it is this goroutine's turn to write")
 
+// errUnchanged keeps a change that changes nothing from being written.
+var errUnchanged = errors.New("there is nothing to change")
+
 // A gathering is where changes of index secrets wait for their write.
 type gathering struct {
 	mu      sync.Mutex

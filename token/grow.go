@@ -24,8 +24,7 @@ const leafReserve = 512
 // full reports whether a leaf cannot be written as it would be next, because of its size
 // or because the service takes no more writes of it today.
 func (s *Store) full(next *view) (big, worn bool) {
-	const perWrite = len(`"0123456789012345678901",`)
-	reserve := leafReserve + perWrite*(codec.HistoryLen-len(next.frame().History))
+	reserve := leafReserve + historyRoom(next)
 	budget := sealBudget
 	if next.index.Root() {
 		budget = moveBudget

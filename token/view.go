@@ -176,9 +176,12 @@ func (s *Store) prepare(v *view, last codec.Frame, kind codec.Kind, content func
 // roomFor makes sure that what was prepared still fits when the history in its frame
 // has grown to its full length: so that a touch, which changes nothing else, is never
 // refused because of its size.
-func (s *Store) roomFor(next *view) error {
+func (s *Store) roomFor(next *view) error { return s.checkSize(next, historyRoom(next)) }
+
+// historyRoom is how many bytes the history in a frame may still grow by.
+func historyRoom(v *view) int {
 	const perWrite = len(`"0123456789012345678901",`)
-	return s.checkSize(next, perWrite*(codec.HistoryLen-len(next.frame().History)))
+	return perWrite * (codec.HistoryLen - len(v.frame().History))
 }
 
 func (s *Store) checkSize(next *view, reserve int) error {
