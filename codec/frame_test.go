@@ -77,6 +77,8 @@ var damaged = map[string]string{
 	"a token that is an object":    `{"tokenkeep":` + token1 + `,"id":"a","access_token":{"value":"` + canary + `"}}`,
 	"a token that is null":         `{"tokenkeep":` + token1 + `,"id":"` + canary + `","access_token":null}`,
 	"an expiry of text":            `{"tokenkeep":` + token1 + `,"id":"a","expiry_time":"` + canary + `"}`,
+	"a burial of text":             `{"tokenkeep":` + token1 + `,"id":"a","buried_time":"` + canary + `"}`,
+	"a burial that is null":        `{"tokenkeep":` + token1 + `,"id":"` + canary + `","buried_time":null}`,
 	"an expiry with a fraction":    `{"tokenkeep":` + token1 + `,"id":"` + canary + `","expiry_time":1.5}`,
 	"an expiry that is null":       `{"tokenkeep":` + token1 + `,"id":"` + canary + `","expiry_time":null}`,
 	"scopes of text":               `{"tokenkeep":` + token1 + `,"id":"a","scopes":"` + canary + `"}`,
@@ -85,7 +87,7 @@ var damaged = map[string]string{
 	"extra that is a list":         `{"tokenkeep":` + token1 + `,"id":"a","extra":["` + canary + `"]}`,
 	"an extra that is null":        `{"tokenkeep":` + token1 + `,"id":"a","extra":{"` + canary + `":null}}`,
 	"an extra that is an object":   `{"tokenkeep":` + token1 + `,"id":"a","extra":{"` + canary + `":{}}}`,
-	"an index":                     `{"tokenkeep":{"format":1,"kind":"index","seq":1,"write":"w"},"prefix":"","entries":{},"id":"` + canary + `"}`,
+	"an index":                     `{"tokenkeep":{"format":1,"kind":"index","seq":1,"write":"w"},"prefix":"","entries":"","id":"` + canary + `"}`,
 	"a newer format":               `{"tokenkeep":{"format":2,"kind":"token","seq":1,"write":"w"},"id":"` + canary + `"}`,
 	"a newer format, all else new": `{"tokenkeep":{"format":7,"kind":["` + canary + `"],"seq":{}}}`,
 }

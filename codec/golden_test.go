@@ -65,6 +65,11 @@ func goldenRecords() map[string]*Record {
 			Frame:  frame(KindToken, 2).Next(KindTombstone, "write-x"),
 			ID:     "Ann's CRM",
 			Chosen: true,
+			Buried: time.Unix(1_893_456_000, 0).UTC(),
+		},
+		"tombstone_without_time": {
+			Frame: frame(KindToken, 2).Next(KindTombstone, "write-x"),
+			ID:    "abcdefghijklmnopqrst",
 		},
 		"tombstone_before_creation": { // the id was chosen; only its hash is known
 			Frame: Frame{}.Next(KindTombstone, "write-x"),

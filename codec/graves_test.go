@@ -67,7 +67,7 @@ func TestDamagedGravesAreRefused(t *testing.T) {
 		"a time too large":          fmt.Sprintf(`{"%s":99999999999999999999}`, refA),
 	} {
 		t.Run(name, func(t *testing.T) {
-			value := []byte(indexValue(`,"hash_key":"a2V5","leaves":{"":"index"},"prefix":"","entries":{},"graves":` + graves))
+			value := []byte(indexValue(`,"hash_key":"a2V5","leaves":{"":"index"},"prefix":"","entries":"","graves":` + graves))
 			x, err := DecodeIndex(value)
 			if err == nil || x != nil {
 				t.Fatalf("read: %v, error %v", x, err)

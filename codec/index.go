@@ -3,7 +3,6 @@ package codec
 import (
 	"crypto/hmac"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -15,10 +14,10 @@ import (
 )
 
 // A Hash stands for a key of a record (a user name, a token) in the index: the
-// first 96 bits of an HMAC-SHA-256 under the index's own random key. Nothing in
+// first 72 bits of an HMAC-SHA-256 under the index's own random key. Nothing in
 // clear can be told from it without that key. Among a million keys the chance
-// that any two meet is below 10^-16.
-type Hash [12]byte
+// that any two meet is about 10^-10.
+type Hash [9]byte
 
 // NewHash hashes a key of a kind, such as the kind "user".
 func NewHash(key []byte, kind, value string) Hash {
@@ -27,17 +26,6 @@ func NewHash(key []byte, kind, value string) Hash {
 	mac.Write([]byte{0})
 	mac.Write([]byte(value))
 	return Hash(mac.Sum(nil)[:len(Hash{})])
-}
-
-// String returns the hash as it stands in the index: 16 characters of base64url.
-func (h Hash) String() string { return base64.RawURLEncoding.EncodeToString(h[:]) }
-
-func parseHash(s string) (Hash, bool) {
-	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
-	if err != nil || len(b) != len(Hash{}) {
-		return Hash{}, false
-	}
-	return Hash(b), true
 }
 
 // Under reports whether h begins with the bits of prefix, a text of 0 and 1.
@@ -87,7 +75,7 @@ type Index struct {
 	// which are their names without what all leaves share. The root has them.
 	Retired map[string]time.Time
 	// Graves are tombstones that can be removed some time after they were written: the
-	// refs, and when that was, to the second. The root has them.
+	// refs, and when that was, to the second. They stand in any of the leaves.
 	Graves map[string]time.Time
 
 	unknown members
@@ -113,9 +101,12 @@ func (x *Index) Leaf(h Hash) (prefix, name string, ok bool) {
 }
 
 // Part returns the index secret of a prefix as x hands it on: with those of its entries
-// that belong there.
+// that belong there, and the first one with the graves.
 func (x *Index) Part(prefix string) *Index {
 	part := &Index{Frame: Frame{Kind: KindIndex}, Prefix: prefix, Entries: make(map[Hash][]Entry)}
+	if prefix == x.Prefix || prefix == x.Prefix+"0" {
+		part.Graves = maps.Clone(x.Graves)
+	}
 	for h, list := range x.Entries {
 		if h.Under(prefix) {
 			part.Entries[h] = slices.Clone(list)
@@ -157,13 +148,7 @@ func EncodeIndex(x *Index) ([]byte, error) {
 		o.add("leaves", x.Leaves)
 	}
 	o.add("prefix", x.Prefix)
-	entries := make(map[string]string, len(x.Entries))
-	for h, list := range x.Entries {
-		if len(list) > 0 {
-			entries[h.String()] = formatEntries(list)
-		}
-	}
-	o.add("entries", entries)
+	o.add("entries", packEntries(x.Entries))
 	addTimes(o, "graves", x.Graves)
 	addTimes(o, "retired", x.Retired)
 	if x.Moving {
@@ -206,8 +191,8 @@ func DecodeIndex(value []byte) (*Index, error) {
 	d.take("hash_key", "a key", &x.Key)
 	d.textMap("leaves", &x.Leaves)
 	d.text("prefix", &x.Prefix)
-	var entries map[string]string
-	d.textMap("entries", &entries)
+	var entries string
+	d.text("entries", &entries)
 	x.Graves, x.Retired = d.times("graves"), d.times("retired")
 	d.truth("moving", &x.Moving)
 	var paced []int64
@@ -235,15 +220,8 @@ func DecodeIndex(value []byte) (*Index, error) {
 	if x.Moving && (!x.Root() || x.Live()) {
 		return nil, fieldError("moving", "is where it cannot be")
 	}
-	x.Entries = make(map[Hash][]Entry, len(entries))
-	for text, refs := range entries {
-		h, ok := parseHash(text)
-		if !ok || !h.Under(x.Prefix) {
-			return nil, fieldError("entries", "has a hash that does not belong here")
-		}
-		if x.Entries[h], err = parseEntries(refs); err != nil {
-			return nil, err
-		}
+	if x.Entries, err = unpackEntries(entries, x.Prefix); err != nil {
+		return nil, err
 	}
 	return x, nil
 }
@@ -303,41 +281,4 @@ func checkLeaves(under string, leaves map[string]string) error {
 
 func pad(prefix string) string {
 	return prefix + strings.Repeat("0", max(0, MaxPrefix-len(prefix)))
-}
-
-// Entries of one hash are words: the ref, and after a colon the base if it is
-// not zero. An index secret is 64 KiB at most, so brevity is room for tokens.
-func formatEntries(list []Entry) string {
-	var b strings.Builder
-	for i, e := range list {
-		if i > 0 {
-			b.WriteByte(' ')
-		}
-		b.WriteString(e.Ref)
-		if e.Base > 0 {
-			b.WriteString(":" + strconv.FormatInt(e.Base, 10))
-		}
-	}
-	return b.String()
-}
-
-func parseEntries(text string) ([]Entry, error) {
-	words := strings.Split(text, " ")
-	list := make([]Entry, len(words))
-	for i, word := range words {
-		ref, number, based := strings.Cut(word, ":")
-		e := Entry{Ref: ref}
-		var err error
-		if based {
-			e.Base, err = strconv.ParseInt(number, 10, 64)
-		}
-		if err != nil || (based && (e.Base < 1 || e.Base >= maxSeq/2)) || !ValidRef(ref) {
-			return nil, fieldError("entries", "has a word that is no record")
-		}
-		if slices.ContainsFunc(list[:i], func(o Entry) bool { return o.Ref == ref }) {
-			return nil, fieldError("entries", "names a record twice under one hash")
-		}
-		list[i] = e
-	}
-	return list, nil
 }

@@ -30,6 +30,8 @@ type Record struct {
 	TokenType   string
 	Scopes      []string
 	Extra       map[string]string
+	// Buried is when a tombstone was written, to the second; zero in a record that lives.
+	Buried time.Time
 
 	unknown members
 }
@@ -40,7 +42,9 @@ func (r *Record) Live() bool { return r != nil && r.Kind == KindToken }
 // Bury returns the tombstone of r: what is left of it when its tokens are gone.
 // The caller sets its frame. The tombstone of a record that never was has no id
 // if only the hash of the id is known.
-func (r *Record) Bury() *Record { return &Record{ID: r.ID, Chosen: r.Chosen} }
+func (r *Record) Bury(at time.Time) *Record {
+	return &Record{ID: r.ID, Chosen: r.Chosen, Buried: at.UTC().Truncate(time.Second)}
+}
 
 // Replace returns the content of c as a later state of r: with r's frame, id and
 // unknown members.
@@ -88,6 +92,9 @@ func EncodeRecord(r *Record) ([]byte, error) {
 	if len(r.Extra) > 0 {
 		o.add("extra", r.Extra)
 	}
+	if !r.Buried.IsZero() {
+		o.add("buried_time", r.Buried.Unix())
+	}
 	o.addMembers(r.unknown)
 	return o.bytes()
 }
@@ -123,6 +130,11 @@ func DecodeRecord(value []byte) (*Record, error) {
 	d.text("token_type", &r.TokenType)
 	d.texts("scopes", &r.Scopes)
 	d.textMap("extra", &r.Extra)
+	if _, ok := m["buried_time"]; ok {
+		var seconds int64
+		d.number("buried_time", &seconds)
+		r.Buried = time.Unix(seconds, 0).UTC()
+	}
 	if d.err != nil {
 		return nil, d.err
 	}

@@ -7,12 +7,13 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestMadeIDsAreTheirOwnRef(t *testing.T) {
 	seen := map[string]bool{}
 	for range 1000 {
-		id, err := NewID(rand.Reader)
+		id, err := NewID(rand.Reader, time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -24,22 +25,65 @@ func TestMadeIDsAreTheirOwnRef(t *testing.T) {
 		}
 		seen[id] = true
 	}
-	if _, err := NewID(bytes.NewReader(make([]byte, 12))); !errors.Is(err, io.ErrUnexpectedEOF) {
+	if _, err := NewID(bytes.NewReader(make([]byte, 9)), time.Now()); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("error %v, want %v", err, io.ErrUnexpectedEOF)
 	}
 }
 
-func TestAllBitsOfAnIDAreRandom(t *testing.T) {
-	low, err := NewID(bytes.NewReader(make([]byte, 13)))
-	if err != nil {
-		t.Fatal(err)
+func TestAnIDIsItsHourAndRandomBits(t *testing.T) {
+	hours := func(n int64) time.Time { return time.Unix(n*3600+1234, 0) }
+	for _, tt := range []struct {
+		at   time.Time
+		bits byte
+		want string
+	}{
+		{hours(0), 0, strings.Repeat("a", 20)},
+		{hours(1), 0, "aaab" + strings.Repeat("a", 16)},
+		{hours(1<<20 - 1), 0xff, strings.Repeat("7", 20)},
+		{hours(1 << 20), 0xff, "aaaa" + strings.Repeat("7", 16)},
+	} {
+		got, err := NewID(bytes.NewReader(bytes.Repeat([]byte{tt.bits}, 10)), tt.at)
+		if err != nil || got != tt.want {
+			t.Errorf("made at %v of bits %x: %q, error %v, want %q", tt.at, tt.bits, got, err, tt.want)
+		}
 	}
-	high, err := NewID(bytes.NewReader(bytes.Repeat([]byte{0xff}, 13)))
-	if err != nil {
-		t.Fatal(err)
+}
+
+func TestAnIDTellsWhetherItWasMadeBefore(t *testing.T) {
+	at := time.Date(2026, 11, 26, 10, 59, 59, 0, time.UTC)
+	for name, tt := range map[string]struct {
+		now  time.Time
+		want bool
+	}{
+		"the same hour":               {at, false},
+		"an hour that began":          {at.Add(time.Second), true},
+		"a day":                       {at.Add(24 * time.Hour), true},
+		"fifty years":                 {at.AddDate(50, 0, 0), true},
+		"an hour to come":             {at.Add(-time.Hour), false},
+		"a year to come":              {at.AddDate(-1, 0, 0), false},
+		"the hours have begun anew":   {at.AddDate(100, 0, 0).Add(24 * time.Hour), false}, // 60 years are the limit
+		"just before they begin anew": {time.Unix((1<<20)*3600-1, 0), false},
+		"just after":                  {time.Unix((1<<20)*3600, 0), false},
+	} {
+		made := at
+		switch name {
+		case "just before they begin anew":
+			made = tt.now
+		case "just after":
+			made, tt.want = tt.now.Add(-time.Second), true
+		}
+		id, err := NewID(rand.Reader, made)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := MadeBefore(id, tt.now); got != tt.want {
+			t.Errorf("%s: made at %v, before %v: %v", name, made, tt.now, got)
+		}
 	}
-	if low != strings.Repeat("a", 20) || high != strings.Repeat("7", 20) {
-		t.Errorf("ids of bits 0 and 1: %q and %q", low, high)
+	for _, ref := range []string{"", RefOf("chosen"), "not a ref", strings.Repeat("1", 20)} {
+		if MadeBefore(ref, at) {
+			t.Errorf("%q was made before", ref)
+		}
 	}
 }
 

@@ -175,7 +175,7 @@ func TestDamagedSecretsDoNotComeOutInErrors(t *testing.T) {
 			silent(t, name+" of "+what, do(t.Context(), open(t, d)))
 		}
 		d, id = canaryService(t)
-		d.Set("index", []byte(strings.Replace(spoil(string(d.Dump()["index"])), `"entries":{`, `"entries":{"`+bird+`":"`+bird+`",`, 1)))
+		d.Set("index", []byte(strings.Replace(spoil(string(d.Dump()["index"])), `"entries":"`, `"entries":"`+bird, 1)))
 		for name, do := range canaryOperations(id) {
 			silent(t, name+" with an index of "+what, do(t.Context(), open(t, d)))
 		}

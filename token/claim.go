@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/tokenkeep/tokenkeep/codec"
 	"github.com/tokenkeep/tokenkeep/internal/rule"
@@ -21,7 +22,8 @@ import (
 //  3. A leaf is written by compare-and-set at the revision at which its entries
 //     were judged.
 //  4. The base of an entry never goes back.
-//  5. A pending create that the saver's own key leads to is adopted.
+//  5. A pending create that the saver's own key leads to is adopted, if it is not so old
+//     that its record may have been removed.
 
 // A judged entry is an entry and what its record says about it.
 type judged struct {
@@ -118,7 +120,7 @@ func (a *attempt) overtake(ctx context.Context, e codec.Entry, v *view) error {
 	if a.trust {
 		return errVerify
 	}
-	r, frame := &codec.Record{Chosen: codec.ChosenRef(e.Ref)}, codec.Frame{Kind: codec.KindTombstone}
+	r, frame := (&codec.Record{Chosen: codec.ChosenRef(e.Ref)}).Bury(time.Now()), codec.Frame{Kind: codec.KindTombstone}
 	if v.record != nil {
 		touched := *v.record
 		r, frame = &touched, v.record.Frame
@@ -281,7 +283,7 @@ func (a *attempt) fence(ctx context.Context, j *judged) error {
 	if rule.Off(rule.Fence) {
 		return nil
 	}
-	r := &codec.Record{Chosen: true} // nobody has used the id: it may come to life yet
+	r := (&codec.Record{Chosen: true}).Bury(time.Now()) // nobody has used the id: it may come to life yet
 	kind := codec.KindTombstone
 	if j.view.record != nil {
 		touched := *j.view.record

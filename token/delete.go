@@ -29,13 +29,13 @@ func (s *Store) DeleteToken(ctx context.Context, id string) error {
 		return fmt.Errorf("tokenkeep: delete token: %w", err)
 	}
 	return s.run(ctx, "delete token", func(ctx context.Context) error {
-		var buried *view
+		var g *grave
 		err := s.attempt(func(a *attempt) (err error) {
-			buried, err = a.bury(ctx, codec.RefOf(id), id)
+			g, err = a.bury(ctx, codec.RefOf(id), id)
 			return err
 		})
 		if err == nil {
-			s.cleanUp(ctx, map[string]*view{codec.RefOf(id): buried})
+			s.cleanUp(ctx, []*grave{g})
 		}
 		return err
 	})
@@ -46,21 +46,21 @@ func (s *Store) DeleteToken(ctx context.Context, id string) error {
 // record that cannot be read or deleted is an error, and the others are deleted all the
 // same. Calling it again goes on.
 func (s *Store) DeleteTokens(ctx context.Context) error {
-	buried := make(map[string]*view)
+	var graves []*grave
 	tidy := func() {
 		ctx, cancel := context.WithTimeout(ctx, s.timeout)
 		defer cancel()
-		s.cleanUp(ctx, buried)
-		clear(buried)
+		s.cleanUp(ctx, graves)
+		graves = nil
 	}
 	var errs []error
 	for r, err := range s.records(ctx, driver.Any) {
 		if err == nil {
 			err = s.retry(ctx, func(ctx context.Context) error {
 				return s.attempt(func(a *attempt) error {
-					v, err := a.bury(ctx, codec.RefOf(r.ID), r.ID)
+					g, err := a.bury(ctx, codec.RefOf(r.ID), r.ID)
 					if err == nil {
-						buried[codec.RefOf(r.ID)] = v
+						graves = append(graves, g)
 					}
 					return err
 				})
@@ -73,7 +73,7 @@ func (s *Store) DeleteTokens(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("tokenkeep: delete tokens: %w", err)) // there may be more
 			break
 		}
-		if len(buried) == pageSize {
+		if len(graves) == tidySize {
 			tidy()
 		}
 	}
@@ -81,8 +81,15 @@ func (s *Store) DeleteTokens(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// A grave is a record that was deleted.
+type grave struct {
+	ref       string
+	was       *codec.Record
+	tombstone *view
+}
+
 // bury is the deletion: rule 6, the compare-and-set of a tombstone.
-func (a *attempt) bury(ctx context.Context, ref, id string) (*view, error) {
+func (a *attempt) bury(ctx context.Context, ref, id string) (*grave, error) {
 	v, err := a.record(ctx, ref)
 	switch {
 	case err != nil:
@@ -94,32 +101,32 @@ func (a *attempt) bury(ctx context.Context, ref, id string) (*view, error) {
 		return nil, err
 	}
 	if rule.Off(rule.Tombstone) {
-		return v, a.store.driver.Delete(ctx, v.name)
+		return &grave{ref, v.record, v}, a.store.driver.Delete(ctx, v.name)
 	}
-	return a.store.write(ctx, v, codec.KindTombstone, asRecord(v.record.Bury()))
+	tombstone, err := a.store.write(ctx, v, codec.KindTombstone, asRecord(v.record.Bury(time.Now())))
+	return &grave{ref, v.record, tombstone}, err
 }
 
-// cleanUp takes what deleted records, by their refs, left behind out of the index,
-// and removes secrets that nothing can need any more. It is best effort: what it
-// leaves is dead, costs room only, and goes with a later deletion.
+// cleanUp takes what deleted records left behind out of the leaves of their keys, and
+// removes secrets that nothing can need any more. It is best effort: what it leaves is
+// dead, costs room only, and goes when its leaf is full, or with Repair.
 //
-// Rule 7. A tombstone may go when nothing points to it any more and no operation that
-// saw the record alive is still under way. A service that keeps deleted names from
-// being used for longer than that does the waiting. On others the index notes the
-// grave, and a deletion of a later day removes it. Ids that callers chose stay, since
-// a save may bring them back to life.
-func (s *Store) cleanUp(ctx context.Context, buried map[string]*view) {
-	if len(buried) == 0 {
+// Rule 7. A tombstone may go when no operation that saw the record alive is still under
+// way. A service that keeps deleted names from being used for longer than that does the
+// waiting. On others a leaf notes the grave, and a deletion of a later day that comes by
+// there removes it. Entries that still point to the record then mean nothing: its id is too
+// old to be adopted (see adoptable). Ids that callers chose stay, since a save may bring
+// them back to life.
+func (s *Store) cleanUp(ctx context.Context, graves []*grave) {
+	if len(graves) == 0 {
 		return
 	}
 	rests := s.limits.DeletedNameRests >= grace
-	if s.tidyIndex(ctx, buried, !rests) != nil || !rests {
-		return
-	}
-	for _, v := range buried {
-		if !v.record.Chosen {
+	_ = s.tidyIndex(ctx, graves, !rests)
+	for _, g := range graves {
+		if rests && !g.tombstone.record.Chosen {
 			// The tombstone stays remembered: a stale read may still show the record.
-			_ = s.driver.Delete(ctx, v.name)
+			_ = s.driver.Delete(ctx, g.tombstone.name)
 		}
 	}
 }
@@ -127,13 +134,16 @@ func (s *Store) cleanUp(ctx context.Context, buried map[string]*view) {
 const (
 	// tidyTries is how often the index is tried after a deletion.
 	tidyTries = 3
-	// digs is how many graves one deletion empties at most.
-	digs = 20
+	// tidySize is after how many deletions the index is tidied when all records go: each
+	// time it may take a write of every leaf.
+	tidySize = 10_000
+	// digs is how many graves are emptied in a leaf that is tidied, at most.
+	digs = 5
 )
 
-// tidyIndex drops the entries of buried records from the index, empties graves that
-// are old enough and, if asked, notes the new ones.
-func (s *Store) tidyIndex(ctx context.Context, buried map[string]*view, note bool) error {
+// tidyIndex drops the entries of buried records from the leaves of their keys, empties
+// graves there that are old enough and, if asked, notes the new ones.
+func (s *Store) tidyIndex(ctx context.Context, graves []*grave, note bool) error {
 	tries := 0
 	return s.retry(ctx, func(ctx context.Context) error {
 		if tries++; tries > tidyTries {
@@ -144,42 +154,81 @@ func (s *Store) tidyIndex(ctx context.Context, buried map[string]*view, note boo
 			if err != nil {
 				return err
 			}
-			refs, err := x.refs(ctx, a.trust)
-			if err != nil {
-				return err
-			}
-			due := dueGraves(x.root.index, refs)
-			if a.trust && x.remembered && len(due) > 0 {
-				return errVerify // a grave is emptied on the service's word only
-			}
-			emptied := s.dig(ctx, due)
-			for _, name := range slices.Sorted(maps.Keys(x.leaves)) {
-				leaf := x.leaves[name]
-				err := s.change(ctx, newChange(leaf, func(next *codec.Index) error {
-					changed := next.Live() && dropEntries(next, buried)
-					if name == codec.RootName && !leaf.absent() {
-						// In an index that is nearly full, room is for tokens.
-						roomy := len(leaf.raw) < s.limits.Value/4*3
-						changed = moveGraves(next, buried, note && roomy, emptied) || changed
-					}
-					if !changed {
-						return errUnchanged
-					}
-					return nil
-				}))
-				switch {
-				case errors.Is(err, errUnchanged):
-					// That nothing points to the records has to be so now.
-					if a.trust && x.remembered {
-						return errVerify
-					}
-				case err != nil:
+			burials, err := x.burials(ctx, graves, a.trust, note)
+			for _, name := range slices.Sorted(maps.Keys(burials)) {
+				b := burials[name]
+				b.emptied = s.dig(ctx, dueGraves(b.leaf.index))
+				err := s.change(ctx, newChange(b.leaf, b.apply))
+				if errors.Is(err, errUnchanged) && a.trust && x.remembered {
+					return errVerify // the entries may be newer than what is remembered
+				}
+				if err != nil && !errors.Is(err, errUnchanged) {
 					return err
 				}
 			}
-			return nil
+			return err
 		})
 	})
+}
+
+// A burial is what deletions change in one leaf.
+type burial struct {
+	leaf    *view
+	buried  map[string]*view // the tombstones whose entries are dropped, by ref
+	noted   []string         // the refs of those that the leaf notes
+	emptied []string         // graves that are struck out
+	roomy   bool             // in a leaf that is nearly full, room is for tokens
+}
+
+// burials returns the leaves of the keys that the buried records had, by name.
+func (x *index) burials(ctx context.Context, graves []*grave, trust, note bool) (map[string]*burial, error) {
+	burials := make(map[string]*burial)
+	for _, g := range graves {
+		for i, k := range indexKeys(g.was) {
+			_, leaf, err := x.place(ctx, k, trust)
+			if err != nil {
+				return nil, err
+			}
+			b := burials[leaf.name]
+			if b == nil {
+				b = &burial{leaf: leaf, buried: make(map[string]*view), roomy: roomy(leaf, x.store.limits)}
+				burials[leaf.name] = b
+			}
+			b.buried[g.ref] = g.tombstone
+			if i == 0 && note && !g.tombstone.record.Chosen {
+				b.noted = append(b.noted, g.ref)
+			}
+		}
+	}
+	return burials, nil
+}
+
+// roomy reports whether a leaf is far from full.
+func roomy(leaf *view, limits driver.Limits) bool {
+	return len(leaf.raw)+leafReserve+historyRoom(leaf) < limits.Value/4*3
+}
+
+// apply changes an index secret.
+func (b *burial) apply(leaf *codec.Index) error {
+	if !leaf.Live() {
+		return errGrew
+	}
+	dropped := dropEntries(leaf, b.buried)
+	for _, ref := range b.emptied {
+		delete(leaf.Graves, ref)
+	}
+	if b.roomy {
+		for _, ref := range b.noted {
+			if leaf.Graves == nil {
+				leaf.Graves = make(map[string]time.Time)
+			}
+			leaf.Graves[ref] = time.Now()
+		}
+	}
+	if !dropped && len(b.emptied) == 0 && (!b.roomy || len(b.noted) == 0) {
+		return errUnchanged
+	}
+	return nil
 }
 
 // dropEntries takes the entries of buried records that are dead out of a leaf. Those
@@ -196,30 +245,12 @@ func dropEntries(leaf *codec.Index, buried map[string]*view) (dropped bool) {
 	return dropped
 }
 
-// moveGraves strikes out the graves that are empty and, if asked, notes new ones.
-func moveGraves(root *codec.Index, buried map[string]*view, note bool, emptied []string) (moved bool) {
-	for _, ref := range emptied {
-		delete(root.Graves, ref)
-	}
-	for ref, v := range buried {
-		if note && !v.record.Chosen {
-			if root.Graves == nil {
-				root.Graves = make(map[string]time.Time)
-			}
-			root.Graves[ref] = time.Now()
-			moved = true
-		}
-	}
-	return moved || len(emptied) > 0
-}
-
-// dueGraves returns the tombstones that have rested for the time of grace and that
-// nothing in the index points to (refs, sorted): as many as one deletion empties.
-func dueGraves(root *codec.Index, refs []string) []string {
+// dueGraves returns the tombstones that have rested for the time of grace: as many as are
+// removed at a time.
+func dueGraves(leaf *codec.Index) []string {
 	var due []string
-	for ref := range root.Graves { // in no order: one that cannot be emptied does not hold up the others
-		_, pointedTo := slices.BinarySearch(refs, ref)
-		if !pointedTo && time.Since(root.Graves[ref]) >= grace && len(due) < digs {
+	for ref, since := range leaf.Graves { // in no order: one that cannot be emptied does not hold up the others
+		if time.Since(since) >= grace && len(due) < digs {
 			due = append(due, ref)
 		}
 	}
@@ -245,7 +276,8 @@ func (s *Store) dig(ctx context.Context, graves []string) (emptied []string) {
 // nothing revives.
 func (s *Store) purge(ctx context.Context, v *view) error {
 	if v.record.Kind != codec.KindPurging {
-		if _, err := s.write(ctx, v, codec.KindPurging, asRecord(v.record.Bury())); err != nil {
+		r := *v.record
+		if _, err := s.write(ctx, v, codec.KindPurging, asRecord(&r)); err != nil {
 			return err
 		}
 	}

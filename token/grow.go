@@ -103,7 +103,7 @@ func (s *Store) seal(ctx context.Context, leaf *view, handed, wanted *codec.Inde
 	}
 	next.Leaves = make(map[string]string, len(prefixes))
 	for _, prefix := range prefixes {
-		id, err := codec.NewID(s.random)
+		id, err := codec.NewID(s.random, time.Now())
 		if err != nil {
 			return err
 		}
@@ -251,7 +251,7 @@ func tell(root *codec.Index, links []*link, note bool) (free []string, err error
 		return nil, errUnchanged
 	}
 	for _, name := range free {
-		if ref, ok := strings.CutPrefix(name, leafName("")); ok && note {
+		if ref, ok := strings.CutPrefix(name, leafName("")); ok && note && codec.ValidRef(ref) {
 			if root.Retired == nil {
 				root.Retired = map[string]time.Time{}
 			}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/tokenkeep/tokenkeep/codec"
 )
@@ -224,15 +225,24 @@ func (a *attempt) place(q *codec.Record, wanted target, pending []*judged) (targ
 	// user does not take over what may be another user's.
 	for _, j := range pending {
 		ours := j.key.kind == byUser || q.UserName == ""
-		if j.state == pendingCreate && ours && !codec.ChosenRef(j.entry.Ref) {
+		if j.state == pendingCreate && ours && adoptable(j.entry.Ref) {
 			next.ID = j.entry.Ref
 			return target{j.entry.Ref, j.view}, &next, nil
 		}
 	}
-	id, err := codec.NewID(a.store.random)
+	id, err := codec.NewID(a.store.random, time.Now())
 	if err != nil {
 		return target{}, nil, err
 	}
 	next.ID = id
 	return target{id, &view{name: codec.NameOf(id)}}, &next, nil
+}
+
+// adoptable reports whether a missing record can be about to be created: its id was made
+// lately. Where it was made longer ago, the record may have been deleted, and its tombstone
+// removed, while an entry stayed somewhere; an id that was used is never used again.
+// Clocks that are wrong by hours make it adopt less, or name an id again; two records of
+// one identity they cannot make.
+func adoptable(ref string) bool {
+	return !codec.ChosenRef(ref) && !codec.MadeBefore(ref, time.Now().Add(-grace))
 }
