@@ -28,6 +28,9 @@ func ValidRef(s string) bool {
 
 var base32Lower = base32.NewEncoding(refAlphabet).WithPadding(base32.NoPadding)
 
+// RefOfBits returns the ref that the first 100 of some bits make. There are 13 bytes or more.
+func RefOfBits(bits []byte) string { return base32Lower.EncodeToString(bits)[:madeRefLen] }
+
 // stampLen is how many characters of an id that the store made say when that was.
 const stampLen = 4
 

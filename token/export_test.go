@@ -17,3 +17,6 @@ func NewSimulatedStore(d driver.Driver, random io.Reader, pause func(context.Con
 	s.random, s.pause = random, pause
 	return s, nil
 }
+
+// ListAtOnce lets a store hold so many refs when it lists.
+func (s *Store) ListAtOnce(n int) { s.refsAtOnce = n }

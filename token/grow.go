@@ -78,6 +78,11 @@ func (s *Store) paced(x *codec.Index, seq int64) []time.Time {
 		times = append(times, now)
 	}
 	times[len(times)-1] = now
+	for i, at := range times {
+		if at.After(now) { // another machine's clock is ahead
+			times[i] = now
+		}
+	}
 	return times[max(0, len(times)-s.limits.WritesPerDay/paceOf):]
 }
 
@@ -102,7 +107,12 @@ func (s *Store) seal(ctx context.Context, leaf *view, handed, wanted *codec.Inde
 		prefixes = []string{next.Prefix + "0", next.Prefix + "1"}
 	}
 	next.Leaves = make(map[string]string, len(prefixes))
+	key := s.hashKey(next)
 	for _, prefix := range prefixes {
+		if !next.Root() && key != nil {
+			next.Leaves[prefix] = successor(key, leaf.name, prefix)
+			continue
+		}
 		id, err := codec.NewID(s.random, time.Now())
 		if err != nil {
 			return err
@@ -191,7 +201,8 @@ func (s *Store) busy(root *codec.Index) bool {
 		return false
 	}
 	wait := relinkWait << ((calmBudget-s.left(root))/paceOf - 1)
-	return time.Since(root.Paced[len(root.Paced)-1]) < wait
+	since := time.Since(root.Paced[len(root.Paced)-1])
+	return since >= 0 && since < wait
 }
 
 // A link is what takes the place of a leaf that the root names.

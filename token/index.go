@@ -163,6 +163,7 @@ func (x *index) descend(ctx context.Context, h codec.Hash, trust bool) (*view, e
 		case slices.Contains(path, name):
 			return nil, corrupt(leaf.name, fmt.Errorf("it leads back to itself"))
 		}
+		x.readAhead(ctx, leaf, h, trust)
 		var err error
 		if leaf, err = x.open(ctx, leaf, prefix, name, trust); err != nil {
 			return nil, err
@@ -209,34 +210,13 @@ func (x *index) entries(ctx context.Context, k key, trust bool) ([]codec.Entry, 
 	return leaf.index.Entries[h], nil
 }
 
-// refs returns the refs of all records that stand anywhere in the index, sorted.
-func (x *index) refs(ctx context.Context, trust bool) ([]string, error) {
-	if err := x.openAll(ctx, trust); err != nil {
-		return nil, err
-	}
-	refs := make(map[string]bool)
-	for _, leaf := range x.leaves {
-		if !leaf.index.Live() {
-			continue
-		}
-		for _, list := range leaf.index.Entries {
-			for _, e := range list {
-				refs[e.Ref] = true
-			}
-		}
-	}
-	return slices.Sorted(maps.Keys(refs)), nil
-}
-
-// openAll opens all leaves.
-func (x *index) openAll(ctx context.Context, trust bool) error {
+// eachLeaf visits all live leaves, and holds a few of them at a time. If a leaf that was
+// removed meanwhile sends it back to the root, it visits leaves again.
+func (x *index) eachLeaf(ctx context.Context, visit func(leaf *view)) error {
 	for try := 0; ; try++ {
-		err := x.openBelow(ctx, x.root, trust, map[string]bool{codec.RootName: true})
-		switch {
-		case !errors.Is(err, errLost), try == staleReads:
+		err := x.visitBelow(ctx, x.root, visit, map[string]bool{codec.RootName: true})
+		if !errors.Is(err, errLost) || try == staleReads {
 			return err
-		case trust && x.remembered:
-			return errVerify
 		}
 		if err := x.renew(ctx, try); err != nil {
 			return err
@@ -244,39 +224,44 @@ func (x *index) openAll(ctx context.Context, trust bool) error {
 	}
 }
 
-// openBelow opens the leaves below an index secret, those that it names at a time.
-func (x *index) openBelow(ctx context.Context, from *view, trust bool, seen map[string]bool) error {
+// leafPage is how many leaves are read at a time.
+const leafPage = 20
+
+// visitBelow visits the live leaves below an index secret, or itself.
+func (x *index) visitBelow(ctx context.Context, from *view, visit func(leaf *view), seen map[string]bool) error {
 	if from.index.Live() {
+		visit(from)
 		return nil
 	}
-	if err := x.prefetch(ctx, from.index.Leaves, trust); err != nil {
-		return err
-	}
-	for _, prefix := range slices.Sorted(maps.Keys(from.index.Leaves)) {
-		name := from.index.Leaves[prefix]
-		if seen[name] {
-			return corrupt(from.name, fmt.Errorf("it leads to a leaf that another one leads to"))
+	for page := range slices.Chunk(slices.Sorted(maps.Keys(from.index.Leaves)), leafPage) {
+		names := make([]string, len(page))
+		for i, prefix := range page {
+			names[i] = from.index.Leaves[prefix]
 		}
-		seen[name] = true
-		leaf, err := x.open(ctx, from, prefix, name, trust)
-		if err == nil {
-			err = x.openBelow(ctx, leaf, trust, seen)
-		}
-		if err != nil {
+		if err := x.prefetch(ctx, names); err != nil {
 			return err
+		}
+		for i, prefix := range page {
+			if seen[names[i]] {
+				return corrupt(from.name, fmt.Errorf("it leads to a leaf that another one leads to"))
+			}
+			seen[names[i]] = true
+			leaf, err := x.open(ctx, from, prefix, names[i], false)
+			if err == nil {
+				err = x.visitBelow(ctx, leaf, visit, seen)
+			}
+			if err != nil {
+				return err
+			}
+			delete(x.leaves, names[i])
 		}
 	}
 	return nil
 }
 
 // prefetch reads several leaves at once, so that opening them takes no more calls.
-func (x *index) prefetch(ctx context.Context, leaves map[string]string, trust bool) error {
-	var names []string
-	for _, name := range leaves {
-		if x.leaves[name] == nil && !(trust && x.store.memory.recall(name) != nil) {
-			names = append(names, name)
-		}
-	}
+func (x *index) prefetch(ctx context.Context, names []string) error {
+	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return x.leaves[name] != nil })
 	slices.Sort(names)
 	names = slices.Compact(names) // that one is named twice is found when it is opened
 	if len(names) < 2 {

@@ -56,38 +56,67 @@ func (s *Store) All(ctx context.Context) iter.Seq2[*OAuthToken, error] {
 // listing lags and wants wider rights.
 func (s *Store) records(ctx context.Context, how driver.Freshness) iter.Seq2[*codec.Record, error] {
 	return func(yield func(*codec.Record, error) bool) {
-		refs, err := s.allRefs(ctx)
-		if err != nil {
-			yield(nil, err)
-			return
-		}
-		for page := range slices.Chunk(refs, pageSize) {
-			views, err := s.readPage(ctx, how, page)
+		for last, more := "", true; more; {
+			refs, err := s.refsAfter(ctx, last, s.refsAtOnce)
 			if err != nil {
 				yield(nil, err)
 				return
 			}
-			for _, v := range views {
-				if v.err != nil && !yield(nil, v.err) {
+			if more = len(refs) == s.refsAtOnce; more {
+				last = refs[len(refs)-1]
+			}
+			for page := range slices.Chunk(refs, pageSize) {
+				views, err := s.readPage(ctx, how, page)
+				if err != nil {
+					yield(nil, err)
 					return
 				}
-				if v.live() && !yield(v.record, nil) {
-					return
+				for _, v := range views {
+					if v.err != nil && !yield(nil, v.err) {
+						return
+					}
+					if v.live() && !yield(v.record, nil) {
+						return
+					}
 				}
 			}
 		}
 	}
 }
 
-func (s *Store) allRefs(ctx context.Context) (refs []string, err error) {
+// refsAtOnce is how many refs a listing holds. A larger store is listed in so many parts,
+// in the order of the refs, and for each part the index is read once: some hundred secrets
+// beside tens of thousands of records.
+const refsAtOnce = 50_000
+
+// refsAfter returns the refs of records that stand anywhere in the index: the first n after
+// one, sorted.
+func (s *Store) refsAfter(ctx context.Context, last string, n int) (refs []string, err error) {
+	trim := func(n int) {
+		slices.Sort(refs)
+		refs = slices.Compact(refs)
+		refs = refs[:min(n, len(refs))]
+	}
 	err = s.retry(ctx, func(ctx context.Context) error {
+		refs = nil
 		x, err := s.openIndex(ctx, false)
 		if err != nil {
 			return err
 		}
-		refs, err = x.refs(ctx, false)
-		return err
+		return x.eachLeaf(ctx, func(leaf *view) {
+			for _, list := range leaf.index.Entries {
+				for _, e := range list {
+					if e.Ref > last {
+						refs = append(refs, e.Ref)
+					}
+				}
+			}
+			if len(refs) > 2*n {
+				trim(n)
+			}
+		})
 	})
+	trim(n)
 	return refs, err
 }
 

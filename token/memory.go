@@ -31,8 +31,9 @@ func age(at time.Time) time.Duration {
 // own writes and saves it calls; no decision rests on it that a compare-and-set
 // does not check.
 type memory struct {
-	mu    sync.Mutex
-	known *simplelru.LRU[string, memo]
+	mu      sync.Mutex
+	records *simplelru.LRU[string, memo]
+	index   *simplelru.LRU[string, memo] // index secrets are large: there are few of them
 }
 
 // A memo is what is remembered of one secret.
@@ -45,8 +46,20 @@ type memo struct {
 }
 
 func newMemory(size int) (*memory, error) {
-	known, err := simplelru.NewLRU[string, memo](size, nil)
-	return &memory{known: known}, err
+	records, err := simplelru.NewLRU[string, memo](size, nil)
+	if err != nil {
+		return nil, err
+	}
+	index, err := simplelru.NewLRU[string, memo](max(16, size/100), nil)
+	return &memory{records: records, index: index}, err
+}
+
+// of returns where a secret is remembered. The caller holds mu.
+func (m *memory) of(name string) *simplelru.LRU[string, memo] {
+	if isIndexName(name) {
+		return m.index
+	}
+	return m.records
 }
 
 // recall returns the newest view of a secret if it can still be the base of a
@@ -54,7 +67,7 @@ func newMemory(size int) (*memory, error) {
 func (m *memory) recall(name string) *view {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	k, ok := m.known.Get(name)
+	k, ok := m.of(name).Get(name)
 	if !ok || k.view == nil || age(k.view.at) > baseAge {
 		return nil
 	}
@@ -65,7 +78,7 @@ func (m *memory) recall(name string) *view {
 func (m *memory) floor(name string) int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	k, ok := m.known.Peek(name)
+	k, ok := m.of(name).Peek(name)
 	if !ok || age(k.at) > floorAge {
 		return 0
 	}
@@ -83,14 +96,14 @@ func (m *memory) keep(v *view) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	switch k, ok := m.known.Peek(v.name); {
+	switch k, ok := m.of(v.name).Peek(v.name); {
 	case ok && v.seq() < k.floor && age(k.at) <= floorAge:
 		return
 	case v.absent():
-		m.known.Remove(v.name)
+		m.of(v.name).Remove(v.name)
 		return
 	}
-	m.known.Add(v.name, memo{view: v, floor: v.seq(), at: time.Now()})
+	m.of(v.name).Add(v.name, memo{view: v, floor: v.seq(), at: time.Now()})
 }
 
 // outdate remembers that a secret has at least the sequence number floor, in a
@@ -98,15 +111,15 @@ func (m *memory) keep(v *view) {
 func (m *memory) outdate(name string, floor int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if k, ok := m.known.Peek(name); ok && age(k.at) <= floorAge {
+	if k, ok := m.of(name).Peek(name); ok && age(k.at) <= floorAge {
 		floor = max(floor, k.floor)
 	}
-	m.known.Add(name, memo{floor: floor, at: time.Now()})
+	m.of(name).Add(name, memo{floor: floor, at: time.Now()})
 }
 
 // forget removes what is remembered of a secret.
 func (m *memory) forget(name string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.known.Remove(name)
+	m.of(name).Remove(name)
 }
