@@ -4,15 +4,16 @@
 FUZZTIME   ?= 10s
 BENCH      ?= .
 BENCHCOUNT ?= 6
+SCALE      ?= .
 
 BIN     := $(CURDIR)/.bin
 MODULES := $(patsubst %/go.mod,%,$(wildcard ./go.mod ./*/go.mod))
 
 .DEFAULT_GOAL := help
-.PHONY: help test fuzz bench mutants cover lint fmt tools
+.PHONY: help test fuzz bench bench-scale mutants cover lint fmt tools
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 test: ## run all tests of all modules under the race detector, then the mutants
 	@go run ./internal/testrun
@@ -22,6 +23,10 @@ fuzz: ## run each fuzz target for FUZZTIME (10s)
 
 bench: ## run the benchmarks BENCH (all) BENCHCOUNT (6) times; compare two outputs with .bin/benchstat
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(BENCHCOUNT) ./...
+
+bench-scale: ## measure large stores and many users on the doubles, all or SCALE (Import/AWS), and write docs/scale.md: half an hour
+	GOGC=50 go test -count 1 -timeout 3h -v -run 'TestScale$(SCALE)' ./internal/scale -full; \
+	measured=$$?; go test -count 1 -run TestTheDocumentsShowWhatWasMeasured ./internal/scale -update && exit $$measured
 
 mutants: ## switch each safety rule off and see the tests fail
 	go run ./internal/mutants
