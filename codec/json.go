@@ -16,8 +16,11 @@ var (
 	errNotOurs = errors.New("no secret of tokenkeep")
 )
 
+// ErrNewer is what the error of a secret of a newer format matches: it may be right.
+var ErrNewer = errors.New("newer than this version of tokenkeep reads")
+
 func newerError(format int64) error {
-	return fmt.Errorf("format %d is newer than this version of tokenkeep reads (%d)", format, Format)
+	return fmt.Errorf("format %d is %w (%d)", format, ErrNewer, Format)
 }
 
 func fieldError(name, what string) error { return fmt.Errorf("member %q %s", name, what) }

@@ -281,5 +281,9 @@ func (s *Store) purge(ctx context.Context, v *view) error {
 			return err
 		}
 	}
-	return s.driver.Delete(ctx, v.name)
+	err := s.driver.Delete(ctx, v.name)
+	if err == nil {
+		s.memory.forget(v.name) // that it is absent is no stale answer from now on
+	}
+	return err
 }

@@ -128,6 +128,9 @@ func (s *Store) seal(ctx context.Context, leaf *view, handed, wanted *codec.Inde
 
 func leafName(ref string) string { return codec.RootName + "-" + ref }
 
+// cutLeaf returns what follows the name that all leaves begin with.
+func cutLeaf(name string) (ref string, ok bool) { return strings.CutPrefix(name, leafName("")) }
+
 // relink tells the root of the leaves that took the place of sealed ones, as far as this
 // operation met them, and removes those that nobody can be on the way to any more. It is
 // best effort: until it is done, the way is longer.
@@ -262,7 +265,7 @@ func tell(root *codec.Index, links []*link, note bool) (free []string, err error
 		return nil, errUnchanged
 	}
 	for _, name := range free {
-		if ref, ok := strings.CutPrefix(name, leafName("")); ok && note && codec.ValidRef(ref) {
+		if ref, ok := cutLeaf(name); ok && note && codec.ValidRef(ref) {
 			if root.Retired == nil {
 				root.Retired = map[string]time.Time{}
 			}

@@ -195,6 +195,8 @@ func (x *index) open(ctx context.Context, from *view, prefix, name string, trust
 		return nil, corrupt(name, fmt.Errorf("it is a record, and %s says it is a leaf", from.name))
 	case leaf.index == nil:
 		return nil, fmt.Errorf("%w: secret %s is %w", ErrCorrupt, name, errLost)
+	case givenUp(leaf.index): // the root that led here is an old one
+		return nil, fmt.Errorf("%w: secret %s was given up: %w", ErrCorrupt, name, errLost)
 	case leaf.index.Prefix != prefix, leaf.index.Root():
 		return nil, corrupt(name, fmt.Errorf("it is not the leaf that %s says it is", from.name))
 	}
