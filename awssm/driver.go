@@ -39,8 +39,9 @@ const (
 	pageSize     = 100    // secrets in one answer of ListSecrets
 )
 
-// atOnce is how many batches one Get sends at the same time.
-const atOnce = 5
+// atOnce is how many batches one Get sends at the same time: an account may send 100 of them
+// a second.
+const atOnce = 2
 
 const description = "Kept by tokenkeep. Do not edit by hand: " +
 	"https://github.com/tokenkeep/tokenkeep/blob/main/docs/aws.md"

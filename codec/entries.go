@@ -28,7 +28,7 @@ const halfRef = 13 // bytes
 
 func packEntries(entries map[Hash][]Entry) string {
 	var b []byte
-	for _, h := range slices.SortedFunc(maps.Keys(entries), Hash.compare) {
+	for _, h := range slices.SortedFunc(maps.Keys(entries), Hash.Compare) {
 		for _, e := range entries[h] {
 			b = append(b, h[:]...)
 			b = packRef(b, e)
@@ -40,7 +40,8 @@ func packEntries(entries map[Hash][]Entry) string {
 	return base64.StdEncoding.EncodeToString(b)
 }
 
-func (h Hash) compare(o Hash) int { return bytes.Compare(h[:], o[:]) }
+// Compare orders hashes by their bytes.
+func (h Hash) Compare(o Hash) int { return bytes.Compare(h[:], o[:]) }
 
 func packRef(b []byte, e Entry) []byte {
 	var flags byte
@@ -82,7 +83,7 @@ func unpackEntries(text, prefix string) (map[Hash][]Entry, error) {
 			return nil, fieldError("entries", "ends within an entry, or has one that is none")
 		case !h.Under(prefix):
 			return nil, fieldError("entries", "has a hash that does not belong here")
-		case h.compare(last) < 0:
+		case h.Compare(last) < 0:
 			return nil, fieldError("entries", "is not in order")
 		case slices.ContainsFunc(entries[h], func(o Entry) bool { return o.Ref == e.Ref }):
 			return nil, fieldError("entries", "names a record twice under one hash")

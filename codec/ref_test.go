@@ -13,7 +13,7 @@ import (
 func TestMadeIDsAreTheirOwnRef(t *testing.T) {
 	seen := map[string]bool{}
 	for range 1000 {
-		id, err := NewID(rand.Reader, time.Now())
+		id, err := NewID(rand.Reader, []byte("key"), time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -25,64 +25,67 @@ func TestMadeIDsAreTheirOwnRef(t *testing.T) {
 		}
 		seen[id] = true
 	}
-	if _, err := NewID(bytes.NewReader(make([]byte, 9)), time.Now()); !errors.Is(err, io.ErrUnexpectedEOF) {
+	if _, err := NewID(bytes.NewReader(make([]byte, 7)), nil, time.Now()); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Errorf("error %v, want %v", err, io.ErrUnexpectedEOF)
 	}
 }
 
-func TestAnIDIsItsHourAndRandomBits(t *testing.T) {
+func TestAnIDIsItsHourRandomBitsAndACheck(t *testing.T) {
 	hours := func(n int64) time.Time { return time.Unix(n*3600+1234, 0) }
 	for _, tt := range []struct {
 		at   time.Time
 		bits byte
 		want string
 	}{
-		{hours(0), 0, strings.Repeat("a", 20)},
-		{hours(1), 0, "aaab" + strings.Repeat("a", 16)},
-		{hours(1<<20 - 1), 0xff, strings.Repeat("7", 20)},
-		{hours(1 << 20), 0xff, "aaaa" + strings.Repeat("7", 16)},
+		{hours(0), 0, strings.Repeat("a", 16)},
+		{hours(1), 0, "aaab" + strings.Repeat("a", 12)},
+		{hours(1<<20 - 1), 0xff, strings.Repeat("7", 16)},
+		{hours(1 << 20), 0xff, "aaaa" + strings.Repeat("7", 12)},
 	} {
-		got, err := NewID(bytes.NewReader(bytes.Repeat([]byte{tt.bits}, 10)), tt.at)
-		if err != nil || got != tt.want {
+		got, err := NewID(bytes.NewReader(bytes.Repeat([]byte{tt.bits}, 8)), []byte("key"), tt.at)
+		if err != nil || !strings.HasPrefix(got, tt.want) {
 			t.Errorf("made at %v of bits %x: %q, error %v, want %q", tt.at, tt.bits, got, err, tt.want)
+		}
+		other := got[:19] + string(got[19]^1)
+		if !MadeUnder([]byte("key"), got) || MadeUnder([]byte("another key"), got) || MadeUnder([]byte("key"), other) {
+			t.Errorf("%q is not known under its key, or is under another", got)
+		}
+	}
+	for _, id := range []string{"", "short", RefOf("chosen"), strings.Repeat("1", 20)} {
+		if MadeUnder(nil, id) {
+			t.Errorf("%q was made under a key", id)
 		}
 	}
 }
 
-func TestAnIDTellsWhetherItWasMadeBefore(t *testing.T) {
+func TestAnIDTellsHowOldItIs(t *testing.T) {
 	at := time.Date(2026, 11, 26, 10, 59, 59, 0, time.UTC)
+	wraps := time.Unix((1<<20)*3600, 0) // the hours begin anew
 	for name, tt := range map[string]struct {
-		now  time.Time
-		want bool
+		made, now time.Time
+		want      int
 	}{
-		"the same hour":               {at, false},
-		"an hour that began":          {at.Add(time.Second), true},
-		"a day":                       {at.Add(24 * time.Hour), true},
-		"fifty years":                 {at.AddDate(50, 0, 0), true},
-		"an hour to come":             {at.Add(-time.Hour), false},
-		"a year to come":              {at.AddDate(-1, 0, 0), false},
-		"the hours have begun anew":   {at.AddDate(100, 0, 0).Add(24 * time.Hour), false}, // 60 years are the limit
-		"just before they begin anew": {time.Unix((1<<20)*3600-1, 0), false},
-		"just after":                  {time.Unix((1<<20)*3600, 0), false},
+		"the same hour":          {at, at.Add(-59 * time.Minute), 0},
+		"an hour that began":     {at, at.Add(time.Second), 1},
+		"a day":                  {at, at.Add(24 * time.Hour), 24},
+		"fifty years":            {at, at.Add(50 * 8766 * time.Hour), 50 * 8766},
+		"an hour to come":        {at, at.Add(-time.Hour), -1},
+		"a year to come":         {at, at.Add(-8760 * time.Hour), -8760},
+		"before they begin anew": {wraps.Add(-time.Second), wraps, 1},
+		"after they begin anew":  {wraps, wraps.Add(-time.Second), -1},
+		"the first and the last": {time.Unix(0, 0), wraps.Add(-time.Second), -1}, // 60 years are the limit
 	} {
-		made := at
-		switch name {
-		case "just before they begin anew":
-			made = tt.now
-		case "just after":
-			made, tt.want = tt.now.Add(-time.Second), true
-		}
-		id, err := NewID(rand.Reader, made)
+		id, err := NewID(rand.Reader, nil, tt.made)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := MadeBefore(id, tt.now); got != tt.want {
-			t.Errorf("%s: made at %v, before %v: %v", name, made, tt.now, got)
+		if got, ok := HoursOld(id, tt.now); got != tt.want || !ok {
+			t.Errorf("%s: made at %v, and at %v it is %d hours old, want %d", name, tt.made, tt.now, got, tt.want)
 		}
 	}
 	for _, ref := range []string{"", RefOf("chosen"), "not a ref", strings.Repeat("1", 20)} {
-		if MadeBefore(ref, at) {
-			t.Errorf("%q was made before", ref)
+		if hours, ok := HoursOld(ref, at); ok {
+			t.Errorf("%q is %d hours old", ref, hours)
 		}
 	}
 }

@@ -20,8 +20,10 @@ type attempt struct {
 	trust bool
 	// remembered: something was taken from memory.
 	remembered bool
-	index      *index
-	judges     map[key][]*judged
+	// made is the id that an earlier try made, and may have claimed keys for, if there was one.
+	made   string
+	index  *index
+	judges map[key][]*judged
 	// views are the records that this attempt has seen: it judges all keys by the same
 	// state of a record.
 	views map[string]*view
@@ -60,6 +62,26 @@ func (a *attempt) refuse(err error) error {
 		return errVerify
 	}
 	return err
+}
+
+// open opens the index, once an attempt.
+func (a *attempt) open(ctx context.Context) (*index, error) {
+	var err error
+	if a.index == nil {
+		a.index, err = a.store.openIndex(ctx, a.trust)
+	}
+	return a.index, err
+}
+
+// recordOf returns where the record with an id is, or would be if somebody chose the id.
+func (a *attempt) recordOf(ctx context.Context, id string) (to target, err error) {
+	for _, ref := range places(id) {
+		to.ref = ref
+		if to.view, err = a.record(ctx, ref); err != nil || to.view.live() {
+			break
+		}
+	}
+	return to, err
 }
 
 // record returns the view of a record, from memory if that is allowed.

@@ -60,14 +60,11 @@ func (a *attempt) judge(ctx context.Context, k key) ([]*judged, error) {
 	if list, done := a.judges[k]; done {
 		return list, nil
 	}
-	if a.index == nil {
-		x, err := a.store.openIndex(ctx, a.trust)
-		if err != nil {
-			return nil, err
-		}
-		a.index = x
+	x, err := a.open(ctx)
+	if err != nil {
+		return nil, err
 	}
-	entries, err := a.index.entries(ctx, k, a.trust)
+	entries, err := x.entries(ctx, k, a.trust)
 	if err != nil {
 		return nil, err
 	}
@@ -136,13 +133,42 @@ func (a *attempt) overtake(ctx context.Context, e codec.Entry, v *view) error {
 	return again("a record was behind the index")
 }
 
+// A plan is what a save has to write, in this order: the fences, the leaves, the record.
+type plan struct {
+	to      target
+	fences  []*judged
+	changes []*change
+	// value is the record; nil: it is as it shall be, and nothing has to be written.
+	value *view
+	id    string
+}
+
 // commit writes next to the target, after claiming the keys that it gains.
 func (a *attempt) commit(ctx context.Context, to target, next *codec.Record) error {
+	p, err := a.plan(ctx, to, next)
+	switch {
+	case err != nil:
+		return err
+	case p.value == nil:
+		return a.confirm(ctx, to)
+	}
+	if err := a.claim(ctx, p); err != nil {
+		return err
+	}
+	if _, err = a.store.send(ctx, to.view, p.value); err == nil && a.index != nil {
+		a.index.relink(ctx)
+	}
+	return err
+}
+
+// plan finds out what has to be written for the target to become next.
+func (a *attempt) plan(ctx context.Context, to target, next *codec.Record) (*plan, error) {
+	p := &plan{to: to, id: next.ID}
 	var old *codec.Record
 	if to.view.live() {
 		old = to.view.record
 		if sameContent(old, next) {
-			return a.confirm(ctx, to)
+			return p, nil
 		}
 	}
 	// The record is encoded before anything is written: if it is too large, nothing
@@ -152,17 +178,39 @@ func (a *attempt) commit(ctx context.Context, to target, next *codec.Record) err
 		err = a.store.roomFor(value)
 	}
 	if err != nil {
-		return a.refuse(err)
+		return nil, a.refuse(err)
 	}
+	p.value = value
 	if gained := gains(old, next); len(gained) > 0 && !rule.Off(rule.Claim) {
-		if err := a.claim(ctx, to, next, gained); err != nil {
-			return err
-		}
+		err = a.planClaims(ctx, p, next, gained)
 	}
-	if _, err = a.store.send(ctx, to.view, value); err == nil && a.index != nil {
-		a.index.relink(ctx)
+	return p, err
+}
+
+// planClaims finds out what has to be written for the target to gain keys: (key -> ref, base)
+// in the leaf of each, and what keeps others from gaining them.
+func (a *attempt) planClaims(ctx context.Context, p *plan, next *codec.Record, gained []key) (err error) {
+	if p.fences, err = a.rivals(ctx, p.to, next, gained); err == nil {
+		p.changes, err = a.claims(ctx, p.to, gained, p.fences)
 	}
 	return err
+}
+
+// claim makes the claims of a plan.
+func (a *attempt) claim(ctx context.Context, p *plan) error {
+	// Rule 2. Fences come before the leaves: an entry may only go when it is dead.
+	for _, j := range p.fences {
+		if err := a.fence(ctx, j); err != nil {
+			return beforehand(err)
+		}
+	}
+	// Rule 3, and the order of rule 1.
+	for _, c := range p.changes {
+		if err := a.store.change(ctx, c); err != nil {
+			return beforehand(err)
+		}
+	}
+	return nil
 }
 
 // confirm makes sure that a record that has nothing to be written is so now, and not
@@ -189,31 +237,6 @@ func gains(old, next *codec.Record) []key {
 	}
 	had := indexKeys(old)
 	return slices.DeleteFunc(keys, func(k key) bool { return slices.Contains(had, k) })
-}
-
-// claim writes (key -> ref, base) for each gained key into the key's leaf.
-func (a *attempt) claim(ctx context.Context, to target, next *codec.Record, gained []key) error {
-	fences, err := a.rivals(ctx, to, next, gained)
-	if err != nil {
-		return err
-	}
-	changes, err := a.claims(ctx, to, gained, fences)
-	if err != nil {
-		return err
-	}
-	// Rule 2. Fences come before the leaves: an entry may only go when it is dead.
-	for _, j := range fences {
-		if err := a.fence(ctx, j); err != nil {
-			return beforehand(err)
-		}
-	}
-	// Rule 3, and the order of rule 1.
-	for _, c := range changes {
-		if err := a.store.change(ctx, c); err != nil {
-			return beforehand(err)
-		}
-	}
-	return nil
 }
 
 // A beforehandError is what went wrong before the record was written. Even if it is
@@ -283,7 +306,8 @@ func (a *attempt) fence(ctx context.Context, j *judged) error {
 	if rule.Off(rule.Fence) {
 		return nil
 	}
-	r := (&codec.Record{Chosen: true}).Bury(time.Now()) // nobody has used the id: it may come to life yet
+	// An id that somebody chose may come to life yet.
+	r := (&codec.Record{Chosen: codec.ChosenRef(j.entry.Ref)}).Bury(time.Now())
 	kind := codec.KindTombstone
 	if j.view.record != nil {
 		touched := *j.view.record

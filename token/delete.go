@@ -30,8 +30,11 @@ func (s *Store) DeleteToken(ctx context.Context, id string) error {
 	}
 	return s.run(ctx, "delete token", func(ctx context.Context) error {
 		var g *grave
-		err := s.attempt(func(a *attempt) (err error) {
-			g, err = a.bury(ctx, codec.RefOf(id), id)
+		err := s.attempt(func(a *attempt) error {
+			to, err := a.recordOf(ctx, id)
+			if err == nil {
+				g, err = a.bury(ctx, to.ref, id)
+			}
 			return err
 		})
 		if err == nil {
@@ -54,11 +57,11 @@ func (s *Store) DeleteTokens(ctx context.Context) error {
 		graves = nil
 	}
 	var errs []error
-	for r, err := range s.records(ctx, driver.Any) {
+	for v, err := range s.records(ctx, driver.Any) {
 		if err == nil {
 			err = s.retry(ctx, func(ctx context.Context) error {
 				return s.attempt(func(a *attempt) error {
-					g, err := a.bury(ctx, codec.RefOf(r.ID), r.ID)
+					g, err := a.bury(ctx, v.ref(), v.record.ID)
 					if err == nil {
 						graves = append(graves, g)
 					}

@@ -77,19 +77,31 @@ func (s *Store) FindTokenByID(ctx context.Context, id string) (*OAuthToken, erro
 // byID reads a record by its id. A miss is asked for once more, with the strongest
 // read that the service has.
 func (s *Store) byID(ctx context.Context, id string) (*codec.Record, error) {
-	name := codec.NameOf(codec.RefOf(id))
-	for _, how := range []driver.Freshness{driver.Any, driver.Fresh} {
-		v, err := s.readOne(ctx, how, name)
-		switch {
-		case err != nil:
-			return nil, err
-		case v.live():
-			return v.record, checkSameID(v, id)
-		case v.gone, v.record != nil && !v.record.Chosen:
-			return nil, ErrNotFound // nothing brings this one back to life
+	for i, ref := range places(id) {
+		for _, how := range []driver.Freshness{driver.Any, driver.Fresh}[min(i, 1):] {
+			v, err := s.readOne(ctx, how, codec.NameOf(ref))
+			if err != nil {
+				return nil, err
+			}
+			if v.live() {
+				return v.record, checkSameID(v, id)
+			}
+			if v.gone || v.record != nil && !v.record.Chosen {
+				break // nothing brings this one back to life
+			}
 		}
 	}
 	return nil, ErrNotFound
+}
+
+// places returns the refs under which the record with an id may be. One that has the form of
+// those that stores make can be this store's own. Or it is another store's, and was brought
+// here: then it is a chosen one.
+func places(id string) []string {
+	if codec.MadeForm(id) {
+		return []string{id, codec.RefOfChosen(id)}
+	}
+	return []string{codec.RefOf(id)}
 }
 
 // checkSameID makes sure that a secret is the one of the id that its name says.
@@ -108,7 +120,10 @@ func (s *Store) byKeys(ctx context.Context, q *codec.Record) (*codec.Record, err
 		found, _, err = s.lookUp(ctx, q, false)
 	}
 	if found == nil && err == nil && onlyAccess(q) {
-		found, err = s.scan(ctx, q)
+		var v *view
+		if v, err = s.scan(ctx, q); v != nil {
+			found = v.record
+		}
 	}
 	if found == nil && err == nil {
 		err = ErrNotFound
@@ -184,17 +199,17 @@ func onlyAccess(q *codec.Record) bool {
 
 // scan looks for an access token in every record: those that have other keys do
 // not stand in the index under it.
-func (s *Store) scan(ctx context.Context, q *codec.Record) (*codec.Record, error) {
-	var found *codec.Record
-	for r, err := range s.records(ctx, driver.Any) {
+func (s *Store) scan(ctx context.Context, q *codec.Record) (*view, error) {
+	var found *view
+	for v, err := range s.records(ctx, driver.Any) {
 		switch {
 		case err != nil:
 			return nil, err
-		case !holds(r, keyOf(q, byAccess)):
+		case !holds(v.record, keyOf(q, byAccess)):
 		case found != nil:
 			return nil, ErrAmbiguous
 		default:
-			found = r
+			found = v
 		}
 	}
 	return found, nil

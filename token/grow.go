@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -38,10 +39,10 @@ const (
 	sealBudget = 20 // a leaf: one write is the seal
 	moveBudget = 60 // the root, as a leaf: it has to be told of new leaves all day
 	rootBudget = 10
-	// calmBudget is up to what is left that the root is told of new leaves at once; then
-	// the waits grow with each ten writes.
-	calmBudget = 40
-	relinkWait = 15 * time.Minute
+	// calmBudget is up to what is left that the root is told of new leaves at once. Then what
+	// is left is spread: with one write each half an hour some 50 are left at any time.
+	calmBudget = 80
+	relinkTime = 12 * time.Hour
 	// busyPrefix is down to which prefixes a leaf is split because it is written often:
 	// several leaves wear more slowly.
 	busyPrefix = 3
@@ -113,17 +114,23 @@ func (s *Store) seal(ctx context.Context, leaf *view, handed, wanted *codec.Inde
 			next.Leaves[prefix] = successor(key, leaf.name, prefix)
 			continue
 		}
-		id, err := codec.NewID(s.random, time.Now())
+		name, err := s.newLeafName()
 		if err != nil {
 			return err
 		}
-		next.Leaves[prefix] = leafName(id)
+		next.Leaves[prefix] = name
 	}
 	sealed, err := s.prepareIndex(leaf, next, kind)
 	if err == nil {
 		_, err = s.send(ctx, leaf, sealed)
 	}
 	return err
+}
+
+func (s *Store) newLeafName() (string, error) {
+	bits := make([]byte, 16)
+	_, err := io.ReadFull(s.random, bits)
+	return leafName(codec.RefOfBits(bits)), err
 }
 
 func leafName(ref string) string { return codec.RootName + "-" + ref }
@@ -203,7 +210,7 @@ func (s *Store) busy(root *codec.Index) bool {
 	if !s.worn(root, calmBudget) {
 		return false
 	}
-	wait := relinkWait << ((calmBudget-s.left(root))/paceOf - 1)
+	wait := relinkTime / time.Duration(max(1, s.left(root)-rootBudget))
 	since := time.Since(root.Paced[len(root.Paced)-1])
 	return since >= 0 && since < wait
 }

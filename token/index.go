@@ -115,10 +115,14 @@ func (x *index) read(ctx context.Context, name string, trust bool) (*view, error
 // errLost is what is said of a leaf that should be there.
 var errLost = errors.New("missing though the index names it: restore it")
 
+func (x *index) hash(k key) codec.Hash {
+	return codec.NewHash(x.root.index.Key, string(k.kind), k.value)
+}
+
 // place returns the hash of a key and the index secret that it stands in.
 func (x *index) place(ctx context.Context, k key, trust bool) (h codec.Hash, leaf *view, err error) {
 	for try := 0; ; try++ {
-		h = codec.NewHash(x.root.index.Key, string(k.kind), k.value)
+		h = x.hash(k)
 		if leaf, err = x.descend(ctx, h, trust); !errors.Is(err, errLost) {
 			return h, leaf, err
 		}

@@ -141,11 +141,7 @@ func (a *attempt) sweep(ctx context.Context, w leafEdits, to target, fences []*j
 	}
 	held := make(map[codec.Hash]bool)
 	for _, k := range present(to.view.record, []keyKind{byUser, byAccess, byGrant, byRefresh}) {
-		h, _, err := a.index.place(ctx, k, a.trust)
-		if err != nil {
-			return err
-		}
-		held[h] = true
+		held[a.index.hash(k)] = true
 	}
 	for _, e := range w {
 		e.ref, e.seq, e.held = to.ref, to.view.seq(), held

@@ -38,14 +38,14 @@ func (s *Store) GetTokens(ctx context.Context) ([]*OAuthToken, error) {
 // find it.
 func (s *Store) All(ctx context.Context) iter.Seq2[*OAuthToken, error] {
 	return func(yield func(*OAuthToken, error) bool) {
-		for r, err := range s.records(ctx, driver.Lax) {
+		for v, err := range s.records(ctx, driver.Lax) {
 			if err != nil {
 				if !yield(nil, fmt.Errorf("tokenkeep: get tokens: %w", err)) {
 					return
 				}
 				continue
 			}
-			if !yield(fromRecord(r), nil) {
+			if !yield(fromRecord(v.record), nil) {
 				return
 			}
 		}
@@ -54,8 +54,8 @@ func (s *Store) All(ctx context.Context) iter.Seq2[*OAuthToken, error] {
 
 // records yields all live records. It lists from the index: the service's own
 // listing lags and wants wider rights.
-func (s *Store) records(ctx context.Context, how driver.Freshness) iter.Seq2[*codec.Record, error] {
-	return func(yield func(*codec.Record, error) bool) {
+func (s *Store) records(ctx context.Context, how driver.Freshness) iter.Seq2[*view, error] {
+	return func(yield func(*view, error) bool) {
 		for last, more := "", true; more; {
 			refs, err := s.refsAfter(ctx, last, s.refsAtOnce)
 			if err != nil {
@@ -75,7 +75,7 @@ func (s *Store) records(ctx context.Context, how driver.Freshness) iter.Seq2[*co
 					if v.err != nil && !yield(nil, v.err) {
 						return
 					}
-					if v.live() && !yield(v.record, nil) {
+					if v.live() && !yield(v, nil) {
 						return
 					}
 				}
@@ -126,8 +126,10 @@ func (s *Store) readPage(ctx context.Context, how driver.Freshness, refs []strin
 		names[i] = codec.NameOf(ref)
 	}
 	err = s.retry(ctx, func(ctx context.Context) error {
-		views, err = s.read(ctx, how, names...)
-		return err
+		return s.patiently(ctx, someTries, func() (err error) { // a list may be more than a service serves at once
+			views, err = s.read(ctx, how, names...)
+			return err
+		})
 	})
 	return views, err
 }

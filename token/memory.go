@@ -45,12 +45,15 @@ type memo struct {
 	at    time.Time
 }
 
+// indexShare is how many records are remembered for one index secret.
+const indexShare = 40
+
 func newMemory(size int) (*memory, error) {
 	records, err := simplelru.NewLRU[string, memo](size, nil)
 	if err != nil {
 		return nil, err
 	}
-	index, err := simplelru.NewLRU[string, memo](max(16, size/100), nil)
+	index, err := simplelru.NewLRU[string, memo](max(16, size/indexShare), nil)
 	return &memory{records: records, index: index}, err
 }
 

@@ -21,34 +21,81 @@ type witness struct {
 	records map[string]*view // by name
 }
 
-// witnesses reads the records that stand in an index secret; what cannot be read tells
-// nothing.
+// sampleSize is how many records tell whether it is worth to read all that stand in a leaf.
+const sampleSize = 20
+
+// witnesses reads the records that stand in an index secret, unless some of them show that
+// little of it is dead. What cannot be read tells nothing.
 func (s *Store) witnesses(ctx context.Context, x *codec.Index) witness {
-	key := s.hashKey(x)
-	if key == nil {
-		return witness{}
+	w := witness{s.hashKey(x), make(map[string]*view)}
+	if w.hashKey == nil {
+		return w
 	}
-	records, err := s.recordsOf(ctx, x)
-	if err != nil {
-		return witness{}
+	hashes := slices.SortedFunc(maps.Keys(x.Entries), codec.Hash.Compare)
+	sample := make(map[codec.Hash][]codec.Entry)
+	for i := range min(sampleSize, len(hashes)) {
+		h := hashes[i*len(hashes)/min(sampleSize, len(hashes))]
+		sample[h] = x.Entries[h]
 	}
-	return witness{key, records}
+	dead, err := s.testify(ctx, w, sample)
+	if err == nil && 4*dead >= len(sample) && len(sample) < len(hashes) {
+		_, _ = s.testify(ctx, w, x.Entries)
+	}
+	return w
+}
+
+// testify adds the records of entries to a witness, from memory as far as that goes, and
+// counts the entries that are dead.
+func (s *Store) testify(ctx context.Context, w witness, entries map[codec.Hash][]codec.Entry) (dead int, err error) {
+	var names []string
+	for _, list := range entries {
+		for _, e := range list {
+			name := codec.NameOf(e.Ref)
+			if w.records[name] == nil {
+				w.records[name] = s.memory.recall(name)
+			}
+			if w.records[name] == nil {
+				names = append(names, name)
+			}
+		}
+	}
+	slices.Sort(names)
+	for page := range slices.Chunk(slices.Compact(names), pageSize) {
+		views, err := s.read(ctx, driver.Lax, page...)
+		if err != nil {
+			return 0, err
+		}
+		for _, v := range views {
+			w.records[v.name] = v
+		}
+	}
+	for h, list := range entries {
+		for _, e := range list {
+			if w.dead(h, e) {
+				dead++
+			}
+		}
+	}
+	return dead, nil
+}
+
+// dead reports whether an entry is known to be dead.
+func (w witness) dead(h codec.Hash, e codec.Entry) bool {
+	v := w.records[codec.NameOf(e.Ref)]
+	switch {
+	case v == nil || v.err != nil:
+		return false
+	case v.gone:
+		return true
+	}
+	return v.record != nil && v.seq() > e.Base && !standsUnder(v.record, w.hashKey, h)
 }
 
 // prune returns an index secret without what is dead in it.
 func (w witness) prune(x *codec.Index) *codec.Index {
 	pruned := x.Clone()
 	for h, list := range pruned.Entries {
-		pruned.Entries[h] = slices.DeleteFunc(list, func(e codec.Entry) bool {
-			v := w.records[codec.NameOf(e.Ref)]
-			switch {
-			case v == nil || v.err != nil:
-				return false
-			case v.gone:
-				return true
-			}
-			return v.record != nil && v.seq() > e.Base && !standsUnder(v.record, w.hashKey, h)
-		})
+		pruned.Entries[h] = slices.DeleteFunc(list, func(e codec.Entry) bool { return w.dead(h, e) })
 		if len(pruned.Entries[h]) == 0 {
 			delete(pruned.Entries, h)
 		}
@@ -65,27 +112,6 @@ func (s *Store) hashKey(x *codec.Index) []byte {
 		return root.index.Key
 	}
 	return nil
-}
-
-// recordsOf reads the records that stand in an index secret.
-func (s *Store) recordsOf(ctx context.Context, x *codec.Index) (map[string]*view, error) {
-	names := make(map[string]bool)
-	for _, list := range x.Entries {
-		for _, e := range list {
-			names[codec.NameOf(e.Ref)] = true
-		}
-	}
-	records := make(map[string]*view, len(names))
-	for page := range slices.Chunk(slices.Sorted(maps.Keys(names)), pageSize) {
-		views, err := s.read(ctx, driver.Lax, page...)
-		if err != nil {
-			return nil, err
-		}
-		for _, v := range views {
-			records[v.name] = v
-		}
-	}
-	return records, nil
 }
 
 // standsUnder reports whether a hash is that of a key that a record has.

@@ -267,7 +267,16 @@ func (r *repair) progress(phase string, done, total int) {
 // nobody is at the secret any more who knew it.
 func (r *repair) rests() bool { return r.store.limits.DeletedNameRests >= grace }
 
+// isYoung reports whether an id was made within the time of grace.
+func isYoung(ref string) bool {
+	hours, ok := codec.HoursOld(ref, time.Now())
+	return ok && time.Duration(hours)*time.Hour <= grace
+}
+
 // forgotten is how old an id is that nobody creates a record under any more: an unfinished
 // create is adopted for the time of grace (see adoptable), and as much again is for clocks
 // that differ.
-func forgotten(ref string) bool { return codec.MadeBefore(ref, time.Now().Add(-2*grace)) }
+func forgotten(ref string) bool {
+	hours, ok := codec.HoursOld(ref, time.Now())
+	return ok && time.Duration(hours)*time.Hour > 2*grace
+}

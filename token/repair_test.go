@@ -125,7 +125,7 @@ func live(id, user, refresh string) *codec.Record {
 // oldID is an id that was made days ago.
 func oldID(t *testing.T, n byte) string {
 	t.Helper()
-	id, err := codec.NewID(bytes.NewReader(bytes.Repeat([]byte{n}, 10)), time.Now().Add(-5*24*time.Hour))
+	id, err := codec.NewID(bytes.NewReader(bytes.Repeat([]byte{n}, 10)), []byte("key"), time.Now().Add(-5*24*time.Hour))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func oldID(t *testing.T, n byte) string {
 
 func newID(t *testing.T, n byte) string {
 	t.Helper()
-	id, err := codec.NewID(bytes.NewReader(bytes.Repeat([]byte{n}, 10)), time.Now())
+	id, err := codec.NewID(bytes.NewReader(bytes.Repeat([]byte{n}, 10)), []byte("key"), time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

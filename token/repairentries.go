@@ -446,7 +446,11 @@ func (r *repair) regain(ctx context.Context, ref string) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	if err := a.claim(ctx, target{ref, v}, v.record, missing); err != nil {
+	p := &plan{to: target{ref, v}}
+	if err := a.planClaims(ctx, p, v.record, missing); err != nil {
+		return err
+	}
+	if err := a.claim(ctx, p); err != nil {
 		return err
 	}
 	touched := *v.record

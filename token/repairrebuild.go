@@ -243,12 +243,12 @@ func (b *rebuilding) writeLeaves(ctx context.Context) error {
 			return nil
 		}
 		b.progress(phaseRebuild, i, len(b.parts))
-		id, err := codec.NewID(b.store.random, time.Now())
+		name, err := b.store.newLeafName()
 		if err != nil {
 			return err
 		}
 		next := &codec.Index{Frame: codec.Frame{Kind: codec.KindIndex}, Prefix: p.prefix, Entries: b.entriesOf(p)}
-		absent := &view{name: leafName(id), index: next}
+		absent := &view{name: name, index: next}
 		err = b.store.retry(ctx, func(ctx context.Context) error {
 			written, err := b.store.prepareIndex(absent, next.Clone(), codec.KindIndex)
 			if err == nil {
@@ -265,7 +265,7 @@ func (b *rebuilding) writeLeaves(ctx context.Context) error {
 
 // shut takes the root away from everybody, with what was claimed in it.
 func (b *rebuilding) shut(ctx context.Context) error {
-	id, err := codec.NewID(b.store.random, time.Now())
+	name, err := b.store.newLeafName()
 	if err != nil {
 		return err
 	}
@@ -286,7 +286,7 @@ func (b *rebuilding) shut(ctx context.Context) error {
 		// Its entries stay, though nobody goes by them: should this run end, another one has
 		// to know what was claimed here.
 		next.Key, next.Prefix, next.Moving, next.Graves, next.Retired = b.key, "", false, nil, nil
-		next.Leaves = map[string]string{"": leafName(id)}
+		next.Leaves = map[string]string{"": name}
 		b.root, err = b.replace(ctx, old, next, codec.KindIndex)
 		return err
 	})

@@ -162,7 +162,7 @@ func (r *repair) leftover(ctx context.Context, name string) error {
 		}
 		due = true
 	case givenUp(v.index) && due:
-	case codec.ValidRef(ref) && !codec.MadeBefore(ref, time.Now().Add(-grace)):
+	case isYoung(ref):
 		r.wait(OrphanedLeaf, grace)
 		return nil
 	}

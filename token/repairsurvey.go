@@ -187,7 +187,7 @@ func ailing(ref string, v *view) error {
 	switch {
 	case v.err != nil:
 		return v.err
-	case v.record != nil && v.record.ID != "" && codec.RefOf(v.record.ID) != ref:
+	case v.record != nil && v.record.ID != "" && !slices.Contains(places(v.record.ID), ref):
 		return checkSameID(v, "")
 	}
 	return nil

@@ -2,7 +2,6 @@ package token
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -31,29 +30,40 @@ import (
 // gains no key, and two for a new record.
 func (s *Store) SaveToken(ctx context.Context, token *OAuthToken) error {
 	q, err := toRecord(token)
-	if err == nil && q.ID == "" && len(queryKeys(q)) == 0 {
-		err = fmt.Errorf("%w: the token names no id, user, grant, refresh or (without a client) access token", ErrInvalid)
+	if err == nil {
+		err = checkNamed(q)
 	}
 	if err != nil {
 		return fmt.Errorf("tokenkeep: save token: %w", err)
 	}
-	return s.run(ctx, "save token", func(ctx context.Context) error {
-		done, err := s.saving.take(ctx, mainKey(q))
+	return s.run(ctx, "save token", func(ctx context.Context) error { return s.save(ctx, token, q) })
+}
+
+// checkNamed makes sure that a record can be meant at all.
+func checkNamed(q *codec.Record) error {
+	if q.ID == "" && len(queryKeys(q)) == 0 {
+		return fmt.Errorf("%w: the token names no id, user, grant, refresh or (without a client) access token", ErrInvalid)
+	}
+	return nil
+}
+
+// save saves a token, of which q is the record, and sets its id.
+func (s *Store) save(ctx context.Context, token *OAuthToken, q *codec.Record) error {
+	done, err := s.saving.take(ctx, mainKey(q))
+	if err != nil {
+		return err
+	}
+	defer done()
+	return s.attempt(func(a *attempt) error {
+		to, next, err := a.identify(ctx, q)
 		if err != nil {
 			return err
 		}
-		defer done()
-		return s.attempt(func(a *attempt) error {
-			to, next, err := a.identify(ctx, q)
-			if err != nil {
-				return err
-			}
-			if err := a.commit(ctx, to, next); err != nil {
-				return err
-			}
-			token.ID = next.ID
-			return nil
-		})
+		if err := a.commit(ctx, to, next); err != nil {
+			return err
+		}
+		token.ID = next.ID
+		return nil
 	})
 }
 
@@ -63,17 +73,6 @@ func mainKey(q *codec.Record) string {
 		return keys[0].value
 	}
 	return q.ID
-}
-
-// SaveTokens saves tokens one after the other and stops at the first error, which
-// says how many were saved. Those have their ID set.
-func (s *Store) SaveTokens(ctx context.Context, tokens []*OAuthToken) error {
-	for i, t := range tokens {
-		if err := s.SaveToken(ctx, t); err != nil {
-			return fmt.Errorf("tokenkeep: save tokens: %d of %d saved: %w", i, len(tokens), errors.Unwrap(err))
-		}
-	}
-	return nil
 }
 
 // UpdateToken changes the record with an id by a function, which may also erase
@@ -96,10 +95,11 @@ func (s *Store) UpdateToken(ctx context.Context, id string, change func(*OAuthTo
 	}
 	return s.run(ctx, "update token", func(ctx context.Context) error {
 		return s.attempt(func(a *attempt) error {
-			v, err := a.record(ctx, codec.RefOf(id))
+			to, err := a.recordOf(ctx, id)
 			if err != nil {
 				return err
 			}
+			v := to.view
 			if !v.live() {
 				return a.refuse(ErrNotFound)
 			}
@@ -119,7 +119,7 @@ func (s *Store) UpdateToken(ctx context.Context, id string, change func(*OAuthTo
 			case !carriesToken(next):
 				return a.refuse(fmt.Errorf("%w: no grant, refresh or access token is left", ErrInvalid))
 			}
-			return a.commit(ctx, target{codec.RefOf(id), v}, v.record.Replace(next))
+			return a.commit(ctx, to, v.record.Replace(next))
 		})
 	})
 }
@@ -136,14 +136,12 @@ type target struct {
 func (a *attempt) identify(ctx context.Context, q *codec.Record) (target, *codec.Record, error) {
 	to := target{}
 	if q.ID != "" {
-		to.ref = codec.RefOf(q.ID)
-		v, err := a.record(ctx, to.ref)
-		if err != nil {
+		var err error
+		if to, err = a.recordOf(ctx, q.ID); err != nil {
 			return to, nil, err
 		}
-		to.view = v
-		if v.live() {
-			return to, merge(q, v.record), a.checkIdentity(q, v)
+		if to.view.live() {
+			return to, merge(q, to.view.record), a.checkIdentity(q, to.view)
 		}
 	}
 	var pending []*judged
@@ -177,20 +175,20 @@ func (a *attempt) identify(ctx context.Context, q *codec.Record) (target, *codec
 			if err != nil {
 				return to, nil, err
 			}
-			v, err := a.record(ctx, codec.RefOf(found.ID))
+			v, err := a.record(ctx, found.ref())
 			if err == nil && !holds(v.record, keyOf(q, byAccess)) {
 				err = again("a record changed while it was found")
 			}
 			if err != nil {
 				return to, nil, err
 			}
-			return target{codec.RefOf(found.ID), v}, merge(q, v.record), nil
+			return target{found.ref(), v}, merge(q, v.record), nil
 		}
 	}
 	if !carriesToken(q) {
 		return to, nil, a.refuse(fmt.Errorf("%w: no record matches, and the token carries no grant, refresh or access token", ErrInvalid))
 	}
-	return a.place(q, to, pending)
+	return a.place(ctx, q, to, pending)
 }
 
 // checkIdentity refuses to change whose record it is that an id led to.
@@ -208,17 +206,20 @@ func (a *attempt) checkIdentity(q *codec.Record, v *view) error {
 
 // place finds where a new record goes. wanted is the place of the id that the caller
 // chose, if any; pending is what stands in the index under the keys of q.
-func (a *attempt) place(q *codec.Record, wanted target, pending []*judged) (target, *codec.Record, error) {
+func (a *attempt) place(ctx context.Context, q *codec.Record, wanted target, pending []*judged) (target, *codec.Record, error) {
 	next := *q
-	if v := wanted.view; v != nil {
+	x, err := a.open(ctx)
+	if err != nil {
+		return wanted, nil, err
+	}
+	// An id that the store made is never used again: the token gets a new one.
+	if v := wanted.view; v != nil && !codec.MadeUnder(x.root.index.Key, q.ID) {
 		switch {
-		case v.absent() && !v.gone, v.record != nil && v.record.Kind == codec.KindTombstone && v.record.Chosen:
+		case v.absent() && !v.gone, v.record != nil && v.record.Kind == codec.KindTombstone:
 			next.Chosen = true
 			return wanted, &next, nil
-		case codec.ChosenRef(wanted.ref):
-			return wanted, nil, fmt.Errorf("%w: the record with this id is being removed for good: save under another id", ErrConflict)
 		}
-		// An id that the store made is never used again: the token gets a new one.
+		return wanted, nil, fmt.Errorf("%w: the record with this id is being removed for good: save under another id", ErrConflict)
 	}
 	// Rule 5: a record that somebody else is about to create under a key of ours is
 	// created here, under the id that stands in the index, by whoever comes first. But a
@@ -230,19 +231,21 @@ func (a *attempt) place(q *codec.Record, wanted target, pending []*judged) (targ
 			return target{j.entry.Ref, j.view}, &next, nil
 		}
 	}
-	id, err := codec.NewID(a.store.random, time.Now())
-	if err != nil {
-		return target{}, nil, err
+	id := a.made
+	if id == "" {
+		id, err = codec.NewID(a.store.random, x.root.index.Key, time.Now())
 	}
 	next.ID = id
-	return target{id, &view{name: codec.NameOf(id)}}, &next, nil
+	return target{id, &view{name: codec.NameOf(id)}}, &next, err
 }
 
-// adoptable reports whether a missing record can be about to be created: its id was made
-// lately. Where it was made longer ago, the record may have been deleted, and its tombstone
-// removed, while an entry stayed somewhere; an id that was used is never used again.
-// Clocks that are wrong by hours make it adopt less, or name an id again; two records of
-// one identity they cannot make.
+// adoptable reports whether a missing record can be about to be created, and not one that was
+// removed while an entry stayed somewhere: its id was made within this clock hour or one
+// beside it. An id that comes to life a second time would be two records of one identity: an
+// entry that somebody judged dead by its tombstone, and is about to drop, would be a claim
+// again. A removal comes 24 hours after the id was made, or later (see grace), so clocks may
+// differ by eleven hours.
 func adoptable(ref string) bool {
-	return !codec.ChosenRef(ref) && !codec.MadeBefore(ref, time.Now().Add(-grace))
+	hours, ok := codec.HoursOld(ref, time.Now())
+	return ok && -1 <= hours && hours <= 1
 }

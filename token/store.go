@@ -41,7 +41,7 @@ type Options struct {
 	// Remember is how many secrets the store keeps in memory, so as to save calls
 	// and never to go back behind what it saw. Zero: 10,000. They hold tokens in
 	// clear, as the program that asks for them does. Of the index it keeps one secret
-	// for each hundred of these, and at least 16: they take up to 300 KiB each on AWS and
+	// for each forty of these, and at least 16: they take up to 300 KiB each on AWS and
 	// Google, and four times that on Vault.
 	Remember int
 }

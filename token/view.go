@@ -26,6 +26,12 @@ type view struct {
 	err  error // why this secret cannot be read
 }
 
+// ref is the ref of the record that v shows.
+func (v *view) ref() string {
+	ref, _ := codec.RefOfName(v.name)
+	return ref
+}
+
 // absent reports whether there is no such secret.
 func (v *view) absent() bool { return v.rev == driver.Absent }
 
@@ -180,8 +186,12 @@ func (s *Store) roomFor(next *view) error { return s.checkSize(next, historyRoom
 
 // historyRoom is how many bytes the history in a frame may still grow by.
 func historyRoom(v *view) int {
-	const perWrite = len(`"0123456789012345678901",`)
-	return perWrite * (codec.HistoryLen - len(v.frame().History))
+	const perWrite, none = len(`"0123456789012345678901",`), len(`,"history":[]`)
+	room := perWrite * (codec.HistoryLen - len(v.frame().History))
+	if len(v.frame().History) == 0 {
+		room += none
+	}
+	return room
 }
 
 func (s *Store) checkSize(next *view, reserve int) error {

@@ -22,7 +22,7 @@ func (r *run) fill(people int) {
 	random := randomOf("fill")
 	hashKey := make([]byte, 32)
 	_, _ = io.ReadFull(random, hashKey)
-	b := &builder{run: r, random: random, queue: make(chan secretValue)}
+	b := &builder{run: r, random: random, hashKey: hashKey, queue: make(chan secretValue)}
 	var wg sync.WaitGroup
 	for range 64 {
 		wg.Go(func() {
@@ -68,8 +68,9 @@ type secretValue struct {
 // A builder makes the secrets of a store.
 type builder struct {
 	*run
-	random io.Reader
-	queue  chan secretValue
+	random  io.Reader
+	hashKey []byte
+	queue   chan secretValue
 }
 
 func (b *builder) frame(kind codec.Kind) codec.Frame {
@@ -81,7 +82,7 @@ func (b *builder) frame(kind codec.Kind) codec.Frame {
 }
 
 func (b *builder) newID() string {
-	id, err := codec.NewID(b.random, time.Now())
+	id, err := codec.NewID(b.random, b.hashKey, time.Now())
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -3,6 +3,8 @@ package stories
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/tokenkeep/tokenkeep/token"
@@ -107,16 +109,40 @@ var methods = []story{
 		st.refused(token.ErrInvalid, "client c1")
 		st.refused(token.ErrInvalid, "user U3")
 	}},
-	{"SaveTokens saves one after the other and stops at the first error, which says how many were saved", func(st *stage) {
-		list := []*token.OAuthToken{tok("user U1", "refresh R1"), tok("user U2", "refresh R2"), tok("user U3"), tok("user U4", "refresh R4")}
+	{"SaveTokens saves all that can be saved, and says which were not", func(st *stage) {
+		st.save("user U4", "refresh R4")
+		list := []*token.OAuthToken{
+			tok("user U1", "refresh R1"), tok("user U2", "refresh R2"), tok("user U3"), nil,
+			tok("user U4", "refresh R5", "access A4"), tok("user U1", "refresh R6"), tok("client c1"), tok("id one", "refresh R7"),
+		}
 		err := st.store.SaveTokens(st.Context(), list)
 		st.fails(err, token.ErrInvalid)
-		if !strings.Contains(err.Error(), "2 of 4 saved") {
-			st.Fatalf("the error does not say how many were saved: %v", err)
+		var report *token.BatchError
+		if !errors.As(err, &report) || report.Saved != 5 || report.Total != 8 || len(report.Left) > 0 ||
+			!slices.Equal(slices.Sorted(maps.Keys(report.Failed)), []int{2, 3, 6}) || !strings.Contains(err.Error(), "5 of 8 saved") {
+			st.Fatalf("the error does not say what was saved: %v, %+v", err, report)
 		}
-		st.finds(list[0].ID, "user U1")
-		st.finds(list[1].ID, "user U2")
-		st.same(list[2:], []*token.OAuthToken{tok("user U3"), tok("user U4", "refresh R4")})
+		for i, words := range map[int][]string{0: {"user U1"}, 1: {"refresh R2"}, 4: {"refresh R5"}, 5: {"refresh R6"}, 7: {"refresh R7"}} {
+			st.finds(list[i].ID, words...)
+		}
+		if list[0].ID != list[5].ID || list[7].ID != "one" {
+			st.Fatalf("the ids %q, %q and %q", list[0].ID, list[5].ID, list[7].ID)
+		}
+		st.same([]*token.OAuthToken{list[2], list[6]}, []*token.OAuthToken{tok("user U3"), tok("client c1")})
+		st.counts(4)
+	}},
+	{"SaveEach yields each token when it is saved", func(st *stage) {
+		list := []*token.OAuthToken{tok("user U1", "refresh R1"), tok("user U3"), tok("user U2", "refresh R2")}
+		saved := 0
+		for t, err := range st.store.SaveEach(st.Context(), slices.Values(list)) {
+			if bad := t == list[1]; bad != errors.Is(err, token.ErrInvalid) || bad != (t.ID == "") {
+				st.Fatalf("token %q: %v", t.ID, err)
+			}
+			saved++
+		}
+		if saved != 3 {
+			st.Fatalf("%d tokens were yielded", saved)
+		}
 		st.counts(2)
 	}},
 	{"SaveTokens of nothing does nothing", func(st *stage) {
