@@ -51,9 +51,10 @@ const pageSize = 1000
 // be. Calls wait and are repeated until the service answers or the context ends: give
 // it a deadline.
 type Driver struct {
-	client *secretmanager.Client
-	parent string
-	prefix string
+	client   *secretmanager.Client
+	parent   string
+	regional bool
+	prefix   string
 	// secretOf is what a new secret is created with.
 	secretOf *secretmanagerpb.Secret
 
@@ -78,7 +79,7 @@ func NewDriver(client *secretmanager.Client, parent, prefix string, opts *Option
 	if err := errors.Join(err, checkPrefix(prefix), o.check(regional)); err != nil {
 		return nil, err
 	}
-	d := &Driver{client: client, parent: parent, prefix: encoded(prefix), secretOf: o.secret(regional), writes: o.Pace.writes()}
+	d := &Driver{client: client, parent: parent, regional: regional, prefix: encoded(prefix), secretOf: o.secret(regional), writes: o.Pace.writes()}
 	adds, per := o.Pace.adds(regional)
 	if d.logs, err = newLogs(max(o.Store.Remember, remembered), adds, per); err != nil {
 		return nil, fmt.Errorf("gcpsm: %w: %w", driver.ErrInvalid, err)
@@ -243,5 +244,10 @@ func (d *Driver) listPage(ctx context.Context, req *secretmanagerpb.ListSecretsR
 // Limits implements driver.Driver. The number of versions that were seen takes a part
 // of the payload.
 func (d *Driver) Limits() driver.Limits {
-	return driver.Limits{Value: maxPayload - maxSeen}
+	// https://docs.cloud.google.com/secret-manager/quotas
+	perSecond := 2
+	if d.regional {
+		perSecond = 80
+	}
+	return driver.Limits{Value: maxPayload - maxSeen, WritesPerSecond: perSecond}
 }

@@ -109,6 +109,7 @@ func TestVersionsInARace(t *testing.T) {
 			s.Inject(gcpsmtest.Fault{Methods: []string{"AddSecretVersion"}, Chance: 0.03, Seed: uint64(i), Do: do})
 		}
 		const each = 12
+		var unknown atomic.Int64
 		pile(t, drivers[0], "a", 1)
 		var wg sync.WaitGroup
 		for _, d := range drivers {
@@ -124,6 +125,8 @@ func TestVersionsInARace(t *testing.T) {
 					switch _, err := d.Put(ctx, "a", after(t, items[0].Value), items[0].Revision); {
 					case err == nil:
 						won++
+					case errors.Is(err, driver.ErrOutcomeUnknown): // its answer was lost, and a whole history was written since
+						unknown.Add(1)
 					case !errors.Is(err, driver.ErrConflict):
 						t.Errorf("Put: %v", err)
 						return
@@ -139,8 +142,8 @@ func TestVersionsInARace(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r.Seq != 6*each+1 {
-			t.Errorf("the secret was written %d times, want %d", r.Seq, 6*each+1)
+		if least := int64(6*each + 1); r.Seq < least || r.Seq > least+unknown.Load() {
+			t.Errorf("the secret was written %d times, want %d, and %d that are not known", r.Seq, least, unknown.Load())
 		}
 		pile(t, drivers[0], "a", 32)
 		s.remain(t, s.active("a")[len(s.active("a"))-1])

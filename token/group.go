@@ -183,7 +183,14 @@ func (s *Store) changeAll(ctx context.Context, changes []*change) {
 		if len(made) == 0 {
 			return
 		}
-		err := s.writeIndex(ctx, base, next)
+		var err error
+		if s.hot(base, try) {
+			if err = s.seal(ctx, base, base.index, next, true); err == nil {
+				err = errGrew
+			}
+		} else {
+			err = s.writeIndex(ctx, base, next)
+		}
 		if errors.Is(err, ErrTooLarge) && len(made) > 1 {
 			for _, c := range made { // some of them may fit
 				s.changeAll(ctx, []*change{c})

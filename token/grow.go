@@ -65,6 +65,17 @@ func (s *Store) left(x *codec.Index) int {
 // worn reports whether only so many writes of a secret are left today.
 func (s *Store) worn(x *codec.Index, budget int) bool { return s.counted() && s.left(x) < budget }
 
+// hotTries is after how many lost races for a leaf it is split, where a service takes few
+// writes of a secret in a second (Google: 2) and counts those that lose.
+const hotTries = 3
+
+// hot reports whether a leaf is written by too many: several leaves take more writes.
+func (s *Store) hot(leaf *view, tries int) bool {
+	x := leaf.index
+	return s.limits.WritesPerSecond > 0 && tries >= hotTries && !leaf.absent() && x.Live() &&
+		len(x.Prefix) < busyPrefix && len(x.Entries) > 1
+}
+
 // counted reports whether the service takes so many writes a day, and more than a few.
 func (s *Store) counted() bool { return s.limits.WritesPerDay >= moveBudget+2*paceOf }
 

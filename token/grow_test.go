@@ -274,3 +274,34 @@ func TestRotationsDoNotFillTheIndexWithWhatIsDead(t *testing.T) {
 		}
 	}
 }
+
+// Where a service counts the writes of a second, those that lose a race too, a leaf that many
+// write becomes several.
+func TestALeafThatManyWriteIsSplit(t *testing.T) {
+	for _, perSecond := range []int{0, 2} {
+		t.Run(fmt.Sprint(perSecond, " writes a second"), func(t *testing.T) {
+			d := memstore.NewDriver()
+			d.SetLimits(driver.Limits{WritesPerSecond: perSecond})
+			saved(t, d, "U1", "R1")
+			saved(t, d, "U2", "R2")
+			races := 0
+			view := d.Under("")
+			view.OnCall(func(_ context.Context, call memstore.Call) memstore.Fault {
+				if call.Op == memstore.OpPut && call.Names[0] == codec.RootName && races < 4 {
+					races++ // somebody is faster
+					saved(t, d, fmt.Sprint("Uother", races), fmt.Sprint("Rother", races))
+				}
+				return memstore.Fault{}
+			})
+			wantErr(t, open(t, view).SaveToken(t.Context(), tok("U3", "R3")), nil)
+			if n := len(indexSecrets(t, d)); (n > 1) != (perSecond > 0) {
+				t.Errorf("%d index secrets after %d lost races", n, races)
+			}
+			for _, user := range []string{"U1", "U2", "U3", "Uother1", "Uother4"} {
+				if _, err := open(t, d).FindToken(t.Context(), tok(user)); err != nil {
+					t.Errorf("user %s: %v", user, err)
+				}
+			}
+		})
+	}
+}

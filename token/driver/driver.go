@@ -145,4 +145,8 @@ type Limits struct {
 	// WritesPerDay is how many writes one secret takes in 24 hours before the
 	// service answers ErrQuota; zero: as many as one likes.
 	WritesPerDay int
+
+	// WritesPerSecond is how many writes one secret takes in a second, those that meet a
+	// conflict included; zero: as many as one likes.
+	WritesPerSecond int
 }

@@ -83,7 +83,7 @@ func errorsCarryNothing(t *testing.T, b *bench) {
 
 func limitsConstant(t *testing.T, b *bench) {
 	limits := b.d.Limits()
-	if limits.Value <= 0 || limits.DeletedNameRests < 0 || limits.WritesPerDay < 0 {
+	if limits.Value <= 0 || limits.DeletedNameRests < 0 || limits.WritesPerDay < 0 || limits.WritesPerSecond < 0 {
 		t.Errorf("no service has these limits: %+v", limits)
 	}
 	b.put("a", first(t), driver.Absent)
