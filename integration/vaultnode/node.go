@@ -7,6 +7,7 @@
 package vaultnode
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,8 +40,16 @@ type Config struct {
 	Dir string
 	// Address is where the API is served, "127.0.0.1:8200"; port 0 is any that is free.
 	Address string
+	// Advertised is the URL that others are told for Address, where that is not one they can
+	// use, as behind a container's network; empty: Address.
+	Advertised string
 	// ClusterAddress is where the other nodes reach this one. Only with Dir.
 	ClusterAddress string
+	// ClusterListen is where this node listens for them; empty: ClusterAddress.
+	ClusterListen string
+	// Via are addresses to connect to in place of the ClusterAddress of other nodes, if something
+	// stands between.
+	Via map[string]string
 	// MaxEntry is how many bytes the memory takes in an entry; 0: any number. Only without
 	// Dir.
 	MaxEntry int
@@ -69,6 +78,9 @@ func Start(c Config) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{URL: "http://" + listener.Addr().String(), served: make(chan struct{})}
+	if c.Advertised != "" {
+		n.URL = c.Advertised
+	}
 	if n.storage, err = openStorage(c); err == nil {
 		n.core, err = newCore(c, n.storage, n.URL)
 	}
@@ -84,7 +96,7 @@ func Start(c Config) (*Node, error) {
 	})
 	n.core.SetClusterHandler(handler)
 	if c.ClusterAddress != "" {
-		address, err := net.ResolveTCPAddr("tcp", c.ClusterAddress)
+		address, err := net.ResolveTCPAddr("tcp", cmp.Or(c.ClusterListen, c.ClusterAddress))
 		if err != nil {
 			return nil, errors.Join(err, listener.Close(), n.core.Shutdown(), closeStorage(n.storage))
 		}
@@ -144,6 +156,13 @@ func newCore(c Config, storage physical.Backend, url string) (*vault.Core, error
 		}
 		config.HAPhysical, config.ClusterAddr = members, "https://"+c.ClusterAddress
 		config.StorageType, config.ClusterHeartbeatInterval = "raft", time.Second
+		if len(c.Via) > 0 {
+			layer, err := detour(cmp.Or(c.ClusterListen, c.ClusterAddress), c.Via, c.Log)
+			if err != nil {
+				return nil, err
+			}
+			config.ClusterNetworkLayer = layer
+		}
 	}
 	return vault.NewCore(config)
 }

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tokenkeep/tokenkeep/integration/containers/oplog"
+	"github.com/tokenkeep/tokenkeep/token"
+)
+
+// fill saves many tokens, each about as large as those of Zoho's services.
+func (w *worker) fill(ctx context.Context) error {
+	next := make(chan int)
+	errs := make(chan error, w.clients)
+	var wg sync.WaitGroup
+	for range w.clients {
+		wg.Go(func() {
+			for n := range next {
+				if err := w.store.SaveToken(ctx, example(n)); err != nil {
+					errs <- fmt.Errorf("token %d: %w", n, err)
+					return
+				}
+			}
+		})
+	}
+	defer wg.Wait()
+	defer close(next)
+	for n := range w.tokens {
+		select {
+		case next <- n:
+		case err := <-errs:
+			return err
+		}
+	}
+	return nil
+}
+
+func example(n int) *token.OAuthToken {
+	number := strconv.Itoa(n)
+	return &token.OAuthToken{
+		UserSignature: token.UserSignature{Name: userName + number},
+		ClientID:      "1000." + strings.Repeat("C", 30),
+		ClientSecret:  token.NewSecret(strings.Repeat("s", 42)),
+		RefreshToken:  token.NewSecret(refreshName + number + strings.Repeat("r", 60)),
+		AccessToken:   token.NewSecret(accessName + number + strings.Repeat("a", 60)),
+		Expiry:        time.Now().Add(time.Hour),
+		APIDomain:     "https://www.zohoapis.com",
+	}
+}
+
+// list lists all tokens, one after the other, and says how much memory that took.
+func (w *worker) list(ctx context.Context) error {
+	began := time.Now()
+	n := 0
+	for _, err := range w.store.All(ctx) {
+		if err != nil {
+			return err
+		}
+		n++
+	}
+	listed := oplog.Listed{Tokens: n, Seconds: time.Since(began).Seconds()}
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return err
+	}
+	listed.Peak, listed.Own = field(string(status), "VmHWM"), field(string(status), "RssAnon")
+	w.write(oplog.Line{Listed: &listed})
+	return nil
+}
+
+// field returns a number of bytes of /proc/self/status.
+func field(status, name string) int64 {
+	_, rest, _ := strings.Cut(status, name+":")
+	words := strings.Fields(rest)
+	if len(words) == 0 {
+		return 0
+	}
+	n, err := strconv.ParseInt(words[0], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n << 10
+}
