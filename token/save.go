@@ -13,7 +13,8 @@ import (
 // and sets token.ID in both cases.
 //
 // The record is found as by [Store.FindToken], but an ID without a record does not
-// end the search: if nothing else matches, the token is inserted under that ID. An
+// end the search: if nothing else matches, the token is inserted under that ID, unless it is
+// one that the store itself made for a record that is gone: then it gets a new one. An
 // ID and a user that lead to two different records are [ErrConflict], and so is
 // what would change the user or the client of a record ([Store.UpdateToken] can) or
 // let two records of one user, or two without a user, hold one refresh or grant
