@@ -190,7 +190,7 @@ func (s *Store) saveBatch(ctx context.Context, batch []*order) (waiting []*order
 			break
 		}
 	}
-	together(alone, func(o *order) {
+	together(s.width, alone, func(o *order) {
 		o.err = s.patiently(within, allTries, func() error {
 			return s.retry(within, func(ctx context.Context) error { return s.save(ctx, o.token, o.record) })
 		})
@@ -239,10 +239,10 @@ func apart(batch []*order) (todo, waiting []*order) {
 	return todo, waiting
 }
 
-// together does something with each of a list, some of them at a time.
-func together[T any](list []T, do func(T)) {
+// together does something with each of a list, so many of them at a time.
+func together[T any](wide int, list []T, do func(T)) {
 	var wg sync.WaitGroup
-	width := make(chan struct{}, batchWidth)
+	width := make(chan struct{}, wide)
 	for _, x := range list {
 		width <- struct{}{}
 		wg.Go(func() {
@@ -299,14 +299,16 @@ func (s *Store) saveTogether(ctx context.Context, orders []*order, trust bool) {
 		return
 	}
 	leaves := make(map[string][]*change)
-	for _, p := range plans {
-		for _, c := range p.changes {
-			leaves[c.leaf.name] = append(leaves[c.leaf.name], c)
+	for _, o := range orders {
+		if p := plans[o]; p != nil {
+			for _, c := range p.changes {
+				leaves[c.leaf.name] = append(leaves[c.leaf.name], c)
+			}
 		}
 	}
-	together(slices.Sorted(maps.Keys(leaves)), func(name string) { s.changeTogether(ctx, leaves[name]) })
+	together(s.width, slices.Sorted(maps.Keys(leaves)), func(name string) { s.changeTogether(ctx, leaves[name]) })
 	// Rule 1: a record is written when all its leaves were.
-	together(orders, func(o *order) {
+	together(s.width, orders, func(o *order) {
 		p := plans[o]
 		if p == nil {
 			return

@@ -2,7 +2,9 @@ package token_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/tokenkeep/tokenkeep/codec"
@@ -48,6 +50,33 @@ func save(words ...string) op {
 		},
 	}
 }
+
+// saveAll saves several tokens at once. It is about the last of them.
+func saveAll(list ...[]string) op {
+	return op{
+		name: fmt.Sprint("save all ", list),
+		save: true,
+		do: func(ctx context.Context, s *token.Store, mark string) error {
+			var tokens []*token.OAuthToken
+			for _, words := range list {
+				tokens = append(tokens, tok(words...))
+			}
+			last := len(tokens) - 1
+			tokens[last].Extra = map[string]token.Secret{mark: token.NewSecret("1")}
+			err := s.SaveTokens(ctx, tokens)
+			report := (*token.BatchError)(nil)
+			switch {
+			case !errors.As(err, &report):
+				return err
+			case slices.Contains(report.Left, last):
+				return errors.New("it was not tried")
+			}
+			return report.Failed[last]
+		},
+	}
+}
+
+func words(words ...string) []string { return words }
 
 // remove deletes the record that words find.
 func remove(words ...string) op {
@@ -117,6 +146,9 @@ func one(ops ...op) []op { return ops }
 
 var pairs = []scenario{
 	{"two sign-ups of one user", nil, [][]op{one(save("U1", "c1", "R1")), one(save("U1", "c1", "R1"))}, 0, 0},
+	{"a batch and a sign-up of one of its users", nil, [][]op{one(saveAll(words("U2", "R2"), words("U1", "R1"))), one(save("U1", "R1"))}, 0, 0},
+	{"two batches of the same users", nil, [][]op{one(saveAll(words("U1", "R1"), words("U2", "R2"))), one(saveAll(words("U2", "R4"), words("U1", "R3")))}, 0, 0},
+	{"a batch that saves a user twice, and a deletion", one(save("U1", "R1")), [][]op{one(saveAll(words("U1", "R2"), words("U1", "R3"))), one(remove("U1"))}, 0, 0},
 	{"two sign-ups of one user with different tokens", nil, [][]op{one(save("U1", "R1")), one(save("U1", "R2"))}, 0, 0},
 	{"two first saves of a token without a user", nil, [][]op{one(save("R1", "c1")), one(save("R1", "c1"))}, 0, 0},
 	{"a token with and without its user", nil, [][]op{one(save("R1")), one(save("U1", "R1"))}, 0, 0},
@@ -151,6 +183,7 @@ var pairs = []scenario{
 
 var leafPairs = []scenario{
 	{"sign-ups over four leaves", nil, [][]op{one(save("U1", "G1", "R1")), one(save("U1", "G1", "R2"))}, 4, 0},
+	{"a batch over four leaves", nil, [][]op{one(saveAll(words("U2", "R2"), words("U1", "R1"))), one(save("U1", "R3"))}, 4, 0},
 	{"a user becomes known over four leaves", one(save("R1")), [][]op{one(save("U1", "R1")), one(save("U1", "R2"))}, 4, 0},
 	{"a record changes its user over four leaves", one(save("U2", "R1")), [][]op{one(change("U2", "U1", "R1")), one(save("U1", "R2"))}, 4, 0},
 	{"a token moves to a user who signs up, over four leaves", nil, [][]op{one(save("R1"), save("U1", "R1")), one(save("U1", "R1"))}, 4, 0},

@@ -14,7 +14,7 @@ func NewSimulatedStore(d driver.Driver, random io.Reader, pause func(context.Con
 	if err != nil {
 		return nil, err
 	}
-	s.random, s.pause = random, pause
+	s.random, s.pause, s.width = random, pause, 1
 	return s, nil
 }
 

@@ -16,6 +16,7 @@ const tight = 1280
 
 var growingPairs = []scenario{
 	{"sign-ups that fill the index", one(save("U3", "R3"), save("U4", "R4")), [][]op{one(save("U1", "R1")), one(save("U1", "R2"))}, 0, tight},
+	{"a batch that fills the index", one(save("U3", "R3"), save("U4", "R4")), [][]op{one(saveAll(words("U2", "R2"), words("U1", "R1"))), one(save("U1", "R3"))}, 0, tight},
 	{"a user becomes known while the index fills", one(save("U3", "R3"), save("R1"), save("R4"), save("R5")), [][]op{one(save("U1", "R1")), one(save("U1", "R2"))}, 0, tight},
 	{"two users who fill the index", one(save("U3", "R3"), save("U4", "R4")), [][]op{one(save("U1", "R1")), one(save("U2", "R2"))}, 0, tight},
 	{"a leaf fills under the root", one(save("U3", "R3"), save("U4", "R4"), save("U5", "R5"), save("U6", "R6"), save("U7", "R7"), save("U8", "R8")), [][]op{one(save("U1", "R1")), one(save("U1", "R2"))}, 0, tight},

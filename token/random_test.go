@@ -109,7 +109,7 @@ func randomRun(t *testing.T, seed uint64) {
 func randomOp(r *rand.Rand) op {
 	pick := func(words ...string) string { return words[r.IntN(len(words))] }
 	user, refresh := pick("U1", "U2"), pick("R1", "R2", "R3", "R4")
-	switch r.IntN(14) {
+	switch r.IntN(16) {
 	case 0, 1:
 		return remove(pick(user, refresh))
 	case 2:
@@ -132,6 +132,8 @@ func randomOp(r *rand.Rand) op {
 		return save(user, pick("c1", "c2"), refresh)
 	case 11:
 		return saveAndSee(user, refresh)
+	case 12, 13:
+		return saveAll(words(pick("U1", "U2"), pick("R1", "R2")), words(pick("R3", "R4")), words(user, refresh))
 	default:
 		return save(user, refresh, pick("A1", "A2"))
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tokenkeep/tokenkeep/codec"
+	"github.com/tokenkeep/tokenkeep/internal/rule"
 )
 
 // SaveToken updates the record that the fields of token identify, or inserts one,
@@ -214,7 +215,7 @@ func (a *attempt) place(ctx context.Context, q *codec.Record, wanted target, pen
 		return wanted, nil, err
 	}
 	// An id that the store made is never used again: the token gets a new one.
-	if v := wanted.view; v != nil && !codec.MadeUnder(x.root.index.Key, q.ID) {
+	if v := wanted.view; v != nil && (!codec.MadeUnder(x.root.index.Key, q.ID) || rule.Off(rule.Once)) {
 		switch {
 		case v.absent() && !v.gone, v.record != nil && v.record.Kind == codec.KindTombstone:
 			next.Chosen = true
@@ -248,5 +249,5 @@ func (a *attempt) place(ctx context.Context, q *codec.Record, wanted target, pen
 // differ by eleven hours.
 func adoptable(ref string) bool {
 	hours, ok := codec.HoursOld(ref, time.Now())
-	return ok && -1 <= hours && hours <= 1
+	return ok && (-1 <= hours && hours <= 1 || rule.Off(rule.Once))
 }

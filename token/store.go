@@ -73,6 +73,7 @@ type Store struct {
 	random     io.Reader
 	pause      func(ctx context.Context, try int) error
 	refsAtOnce int
+	width      int // of a batch
 }
 
 var _ TokenStore = (*Store)(nil)
@@ -114,6 +115,7 @@ func NewStore(d driver.Driver, opts *Options) (*Store, error) {
 		random:     rand.Reader,
 		pause:      pause,
 		refsAtOnce: refsAtOnce,
+		width:      batchWidth,
 	}, nil
 }
 

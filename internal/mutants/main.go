@@ -57,6 +57,7 @@ var checks = map[rule.Rule][]check{
 		{"gcpsm", "TestVersions"},
 		{"vaultstore", "TestVersions"},
 	},
+	rule.Once: {{"token", "TestAnIDThatWasRemoved"}},
 	rule.Seal: {
 		{"token", "CrashPoint.*TwoClients.*Grows"},
 		{"token", "Orders.*TwoClients.*Grows"},

@@ -34,11 +34,13 @@ const (
 	Winner Rule = "winner"
 	// Seal: a leaf that is sealed is not written any more, others take its place.
 	Seal Rule = "seal"
+	// Once: an id that the store made comes to life once.
+	Once Rule = "once"
 	// FreshList: what looks like an empty store is listed before it is one.
 	FreshList Rule = "fresh-list"
 )
 
 // All are the rules: each is one mutant.
 var All = []Rule{
-	CAS, WriteID, Claim, Base, Fence, Tombstone, Recheck, Floor, FreshList, Gap, Winner, Seal,
+	CAS, WriteID, Claim, Base, Fence, Tombstone, Recheck, Floor, FreshList, Gap, Winner, Seal, Once,
 }
