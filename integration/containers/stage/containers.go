@@ -3,10 +3,244 @@ package stage
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/moby/moby/api/pkg/stdcopy"
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/network"
+	"github.com/moby/moby/client"
+	"github.com/testcontainers/testcontainers-go"
+	tcnetwork "github.com/testcontainers/testcontainers-go/network"
 )
 
-// Docker says why not.
-func Docker(context.Context) error { return errors.New("not yet") }
+// nobody is the user that programs run as in containers.
+const nobody = "65532:65532"
 
-// NewContainers is to come.
-func NewContainers(context.Context, string, ...string) (Stage, error) { return nil, errors.New("not yet") }
+// memory is what a confined program may use.
+const memory = 64 << 20
+
+// Containers is a stage of containers on a network of their own, without a way out.
+type Containers struct {
+	docker  client.APIClient
+	session string
+	network *testcontainers.DockerNetwork
+	images  map[string]string // by binary
+
+	mu    sync.Mutex
+	units map[*box]bool
+}
+
+// NewContainers returns a stage, with images of the binaries in bin.
+func NewContainers(ctx context.Context, bin string, binaries ...string) (*Containers, error) {
+	docker, err := connect()
+	if err != nil {
+		return nil, err
+	}
+	s := &Containers{docker: docker, session: newSession(), images: map[string]string{}, units: map[*box]bool{}}
+	if err := s.prepare(ctx, bin, binaries); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *Containers) prepare(ctx context.Context, bin string, binaries []string) (err error) {
+	if s.network, err = tcnetwork.New(ctx, tcnetwork.WithInternal(), tcnetwork.WithLabels(s.labels())); err != nil {
+		return err
+	}
+	for _, binary := range binaries {
+		if s.images[binary], err = buildImage(ctx, bin, binary, s.session, s.labels()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Containers) labels() map[string]string {
+	return map[string]string{sessionLabel: s.session, processLabel: strconv.Itoa(os.Getpid())}
+}
+
+// Mode says how programs run.
+func (*Containers) Mode() string { return "containers" }
+
+// Listen is all addresses of the container.
+func (*Containers) Listen(_ string, port int) string { return fmt.Sprint("0.0.0.0:", port) }
+
+// Known is its name on the network.
+func (*Containers) Known(name string, port int) string { return fmt.Sprint(name, ":", port) }
+
+// Reach is that name too.
+func (s *Containers) Reach(_, to string, port int) (string, error) { return s.Known(to, port), nil }
+
+// Dir is a folder of the container itself, which goes when it is removed.
+func (*Containers) Dir(string) string { return dataDir }
+
+// Start starts a program.
+func (s *Containers) Start(ctx context.Context, p Program) (Unit, error) {
+	request := testcontainers.GenericContainerRequest{ContainerRequest: testcontainers.ContainerRequest{
+		Image: s.images[p.Binary], Env: p.Env, Labels: s.labels(),
+		Networks:       []string{s.network.Name},
+		NetworkAliases: map[string][]string{s.network.Name: {p.Name}},
+		ConfigModifier: func(c *container.Config) { c.User, c.Hostname = nobody, p.Name },
+		HostConfigModifier: func(h *container.HostConfig) {
+			h.CapDrop, h.SecurityOpt = []string{"ALL"}, []string{"no-new-privileges"}
+			if p.Confined {
+				h.ReadonlyRootfs = true
+				h.Memory, h.MemorySwap = memory, memory // and nothing to swap to
+			}
+		},
+	}}
+	c, err := testcontainers.GenericContainer(ctx, request)
+	b := &box{stage: s, program: p}
+	if c != nil {
+		b.id = c.GetContainerID()
+		s.mu.Lock()
+		s.units[b] = true
+		s.mu.Unlock()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return b, b.Again(ctx)
+}
+
+// Close removes all that was made.
+func (s *Containers) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	s.mu.Lock()
+	units := slices.Collect(maps.Keys(s.units))
+	s.mu.Unlock()
+	var errs []error
+	for _, b := range units {
+		errs = append(errs, b.Remove(ctx))
+	}
+	return errors.Join(append(errs, removeSession(ctx, s.docker, s.session), s.docker.Close())...)
+}
+
+// A box is a program in a container.
+type box struct {
+	stage   *Containers
+	program Program
+	id      string
+
+	mu   sync.Mutex
+	read int // lines of its output, in all its lives
+	errs tail
+	done chan struct{} // closed when it has ended and its output has been read
+}
+
+// Again starts the container, and reads what it writes.
+func (b *box) Again(ctx context.Context) error {
+	if _, err := b.stage.docker.ContainerStart(ctx, b.id, client.ContainerStartOptions{}); err != nil {
+		return err
+	}
+	// The log begins with what earlier lives wrote.
+	reading := context.WithoutCancel(ctx)
+	logs, err := b.stage.docker.ContainerLogs(reading, b.id, client.ContainerLogsOptions{ShowStdout: true, ShowStderr: true, Follow: true})
+	if err != nil {
+		return err
+	}
+	done := make(chan struct{})
+	b.mu.Lock()
+	skip := b.read
+	b.done = done
+	b.mu.Unlock()
+	r, w := io.Pipe()
+	go func() {
+		_, err := stdcopy.StdCopy(w, &b.errs, logs)
+		w.CloseWithError(errors.Join(err, logs.Close(), io.EOF))
+	}()
+	go func() {
+		defer close(done)
+		n := lines(r, skip, b.program.Says)
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.read = n
+	}()
+	return nil
+}
+
+// ended waits until the output has been read to its end.
+func (b *box) ended(ctx context.Context) error {
+	b.mu.Lock()
+	done := b.done
+	b.mu.Unlock()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Kill sends SIGKILL.
+func (b *box) Kill(ctx context.Context) error {
+	if _, err := b.stage.docker.ContainerKill(ctx, b.id, client.ContainerKillOptions{Signal: "SIGKILL"}); err != nil {
+		return err
+	}
+	return b.ended(ctx)
+}
+
+// Hang sends SIGHUP.
+func (b *box) Hang(ctx context.Context) error {
+	_, err := b.stage.docker.ContainerKill(ctx, b.id, client.ContainerKillOptions{Signal: "SIGHUP"})
+	return err
+}
+
+// Pause freezes the container.
+func (b *box) Pause(ctx context.Context) error {
+	_, err := b.stage.docker.ContainerPause(ctx, b.id, client.ContainerPauseOptions{})
+	return err
+}
+
+// Resume thaws it.
+func (b *box) Resume(ctx context.Context) error {
+	_, err := b.stage.docker.ContainerUnpause(ctx, b.id, client.ContainerUnpauseOptions{})
+	return err
+}
+
+// Cut takes its network away.
+func (b *box) Cut(ctx context.Context) error {
+	_, err := b.stage.docker.NetworkDisconnect(ctx, b.stage.network.ID, client.NetworkDisconnectOptions{Container: b.id})
+	return err
+}
+
+// Mend gives it the network back, maybe with another address.
+func (b *box) Mend(ctx context.Context) error {
+	_, err := b.stage.docker.NetworkConnect(ctx, b.stage.network.ID, client.NetworkConnectOptions{
+		Container: b.id, EndpointConfig: &network.EndpointSettings{Aliases: []string{b.program.Name}},
+	})
+	return err
+}
+
+// Wait waits for its end, and returns how it ended.
+func (b *box) Wait(ctx context.Context) error {
+	if err := b.ended(ctx); err != nil {
+		return err
+	}
+	found, err := b.stage.docker.ContainerInspect(ctx, b.id, client.ContainerInspectOptions{})
+	if err != nil {
+		return err
+	}
+	if state := found.Container.State; state.Running || state.ExitCode != 0 {
+		return fmt.Errorf("%s: running %v, exit code %d, out of memory %v: %s", b.program.Name, state.Running, state.ExitCode, state.OOMKilled, b.errs.String())
+	}
+	return nil
+}
+
+// Remove removes the container, whatever it does.
+func (b *box) Remove(ctx context.Context) error {
+	_, _ = b.stage.docker.ContainerUnpause(ctx, b.id, client.ContainerUnpauseOptions{}) // one that is paused cannot be killed
+	_, err := b.stage.docker.ContainerRemove(ctx, b.id, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
+	b.stage.mu.Lock()
+	defer b.stage.mu.Unlock()
+	delete(b.stage.units, b)
+	return err
+}
