@@ -5,12 +5,13 @@ FUZZTIME   ?= 10s
 BENCH      ?= .
 BENCHCOUNT ?= 6
 SCALE      ?= .
+T          ?= 30m
 
 BIN     := $(CURDIR)/.bin
-MODULES := $(patsubst %/go.mod,%,$(wildcard ./go.mod ./*/go.mod))
+MODULES := $(patsubst %/go.mod,%,$(wildcard ./go.mod ./*/go.mod ./integration/*/go.mod))
 
 .DEFAULT_GOAL := help
-.PHONY: help test fuzz bench bench-scale mutants cover lint fmt tools
+.PHONY: help test fuzz bench bench-scale soak mutants cover lint fmt tools
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -27,6 +28,9 @@ bench: ## run the benchmarks BENCH (all) BENCHCOUNT (6) times; compare two outpu
 bench-scale: ## measure large stores and many users on the doubles, all or SCALE (Import/AWS), and write docs/scale.md: half an hour
 	GOGC=50 go test -count 1 -timeout 3h -v -run 'TestScale$(SCALE)' ./internal/scale -full; \
 	measured=$$?; go test -count 1 -run TestTheDocumentsShowWhatWasMeasured ./internal/scale -update && exit $$measured
+
+soak: ## kill, pause and cut off workers and servers for T (30m), in containers where there is Docker
+	cd integration/containers && go test -count 1 -timeout 0 -parallel 4 -v -run 'TestWorkers' . -soak $(T)
 
 mutants: ## switch each safety rule off and see the tests fail
 	go run ./internal/mutants

@@ -19,7 +19,7 @@ type server struct {
 
 	mu      sync.Mutex
 	said    status
-	lives   int           // how often it said that it is there
+	when    time.Time
 	changed chan struct{} // closed when it says something new
 }
 
@@ -36,8 +36,7 @@ func (s *server) says(line []byte) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.said = now
-	s.lives++
+	s.said, s.when = now, time.Now()
 	close(s.changed)
 	s.changed = make(chan struct{})
 }
@@ -46,6 +45,15 @@ func (s *server) status() (status, chan struct{}) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.said, s.changed
+}
+
+// Kill ends the server, which then is nothing any more.
+func (s *server) Kill(ctx context.Context) error {
+	err := s.Unit.Kill(ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.said = status{}
+	return err
 }
 
 // is waits until the server says what is wanted, for a minute at most.
@@ -129,8 +137,9 @@ func startVault(t *testing.T, on stage.Stage, n int) *service {
 		}
 		var via []string
 		for j := range n {
-			if other := fmt.Sprint("node-", j); j != i {
-				via = append(via, on.Known(other, clusterPort)+"="+reach(name, other, clusterPort))
+			other := fmt.Sprint("node-", j)
+			if known, at := on.Known(other, clusterPort), reach(name, other, clusterPort); j != i && known != at {
+				via = append(via, known+"="+at)
 			}
 		}
 		env["VAULT_VIA"] = strings.Join(via, " ")

@@ -17,16 +17,16 @@ import (
 
 // A module is one Go module of this repository.
 type module struct {
-	dir    string // from the root, "." or one level down
+	dir    string // from the root
 	path   string
 	tested int // packages that have tests
 }
 
-// findModules finds the modules in the root and one level down. That leaves out
-// internal/tools, which has no code of ours.
+// findModules finds the modules in the root, one level down, and in integration. That leaves
+// out internal/tools, which has no code of ours.
 func findModules(ctx context.Context) ([]module, error) {
 	var modules []module
-	for _, pattern := range []string{"go.mod", "*/go.mod"} {
+	for _, pattern := range []string{"go.mod", "*/go.mod", "integration/*/go.mod"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil {
 			return nil, err

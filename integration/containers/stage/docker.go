@@ -17,6 +17,7 @@ import (
 
 	"github.com/moby/moby/client"
 	"github.com/testcontainers/testcontainers-go"
+	"github.com/testcontainers/testcontainers-go/log"
 )
 
 // The labels of all that is made: which run made it, and the process that is to remove it.
@@ -42,6 +43,7 @@ func Docker(ctx context.Context) error {
 			return err
 		}
 	}
+	log.SetDefault(log.NewNoopLogger())
 	docker, err := connect()
 	if err != nil {
 		return err

@@ -1,0 +1,67 @@
+package containers_test
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/tokenkeep/tokenkeep/integration/containers/stage"
+)
+
+// What a worker may take while it lists so many tokens.
+const (
+	many      = 10_000
+	mostBytes = 40 << 20
+)
+
+// A worker that lists many tokens needs little memory.
+func TestAWorkerListsManyTokensInLittleMemory(t *testing.T) {
+	for _, c := range []struct{ name, service, server string }{
+		{"AWS", "aws", stage.AWSServer},
+		{"GCP", "gcp", stage.GCPServer},
+		{"Vault", "vault", stage.VaultServer},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			on := newStage(t, stage.Worker, c.server)
+			var s *service
+			if c.service == "vault" {
+				s = startVault(t, on, 1)
+			} else {
+				s = startDouble(t, on, c.service, c.server)
+			}
+			crew := &crew{stage: on, service: s}
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+			defer cancel()
+			began := time.Now()
+			run := func(do string, clients int) *worker {
+				w, err := crew.start(ctx, do, map[string]string{"WORKER_TOKENS": strconv.Itoa(many), "WORKER_CLIENTS": strconv.Itoa(clients)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := w.Wait(ctx); err != nil {
+					t.Fatal(err)
+				}
+				return w
+			}
+			run("fill", 32)
+			filled := time.Since(began)
+			w := run("list", 1)
+			if len(w.log.Lines) != 1 || w.log.Lines[0].Listed == nil {
+				t.Fatalf("the worker wrote %+v", w.log.Lines)
+			}
+			l := w.log.Lines[0].Listed
+			t.Attr("memory", fmt.Sprintf("%s: %d tokens listed in %.1f s with %.1f MiB at most, %.1f MiB of it its own (filled in %.0f s)",
+				c.name, l.Tokens, l.Seconds, mib(l.Peak), mib(l.Own), filled.Seconds()))
+			if l.Tokens != many {
+				t.Errorf("%d tokens are listed of %d", l.Tokens, many)
+			}
+			if l.Peak > mostBytes {
+				t.Errorf("the worker had %.1f MiB of memory, more than %.1f", mib(l.Peak), mib(mostBytes))
+			}
+		})
+	}
+}
+
+func mib(bytes int64) float64 { return float64(bytes) / (1 << 20) }
