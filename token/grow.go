@@ -178,6 +178,9 @@ func (x *index) relink(ctx context.Context) {
 	removed := s.removeRetired(ctx, x.root.index)
 	var free []string // what the root does not name any more, if it is written as told last
 	err := s.change(ctx, newChange(x.root, func(root *codec.Index) (err error) {
+		if s.worn(root, rootBudget) || s.busy(root) {
+			return errUnchanged // what is remembered of it may be old
+		}
 		for _, ref := range removed {
 			delete(root.Retired, ref)
 		}
