@@ -24,6 +24,8 @@ type audit struct {
 	// are the marks of records that were deleted.
 	applied map[string]int
 	buried  map[string]bool
+	// unrepaired: no repair is made at the end.
+	unrepaired bool
 }
 
 func newAudit(service *memstore.Driver) *audit {
@@ -78,12 +80,7 @@ func (a *audit) records() map[string]*codec.Record {
 func (a *audit) problems(results []result) []string {
 	var bad []string
 	add := func(format string, args ...any) { bad = append(bad, fmt.Sprintf(format, args...)) }
-	live := map[string]*codec.Record{}
-	for _, r := range a.records() {
-		if r.Live() {
-			live[r.ID] = r
-		}
-	}
+	live := a.live()
 	ids := slices.Sorted(maps.Keys(live))
 	for i, x := range ids {
 		for _, y := range ids[i+1:] {
@@ -95,7 +92,21 @@ func (a *audit) problems(results []result) []string {
 	a.checkIndex(live, add)
 	a.checkMarks(live, results, add)
 	a.checkReaders(live, add)
+	if !a.unrepaired {
+		a.checkRepair(add)
+	}
 	return bad
+}
+
+// live returns the records that live, by id.
+func (a *audit) live() map[string]*codec.Record {
+	live := map[string]*codec.Record{}
+	for _, r := range a.records() {
+		if r.Live() {
+			live[r.ID] = r
+		}
+	}
+	return live
 }
 
 // sameIdentity says why two records may not both exist.

@@ -228,7 +228,7 @@ func splitIndex(tb testing.TB, d *memstore.Driver) {
 		}
 	}
 	for _, prefix := range []string{"00", "01", "10", "11"} {
-		name := codec.RootName + "-leaf" + prefix
+		name := leafOf(prefix)
 		root.Leaves[prefix] = name
 		put(name, &codec.Index{Prefix: prefix})
 	}
@@ -293,6 +293,7 @@ func explore(t *testing.T, sc scenario, d depth) {
 		cut, grew := 0, 0
 		for more := true; more; more = e.next() {
 			w := newWorld(1, d.patience, sc.service(t), sc.clients...)
+			w.audit.unrepaired = e.runs%3 > 0 // it takes its time
 			before, whole := handedOn(w.service), true
 			w.run(func(steps []step) (int, fate) {
 				at, f := e.choose(steps)

@@ -23,7 +23,10 @@ import (
 // prefixes are those of splitIndex.
 var prefixes = []string{"00", "01", "10", "11"}
 
-func leafOf(prefix string) string { return codec.RootName + "-leaf" + prefix }
+// leafOf is a name that the store could have made.
+func leafOf(prefix string) string {
+	return codec.RootName + "-leaf" + strings.Repeat("a", 16-len(prefix)) + strings.NewReplacer("0", "a", "1", "b").Replace(prefix)
+}
 
 // edit changes an index secret as somebody does it by hand.
 func edit(t *testing.T, d *memstore.Driver, name string, change func(*codec.Index)) {

@@ -46,7 +46,7 @@ func TestFiveClientsAtRandom(t *testing.T) {
 // moved out of the root after twenty of them.
 const wearsSoon = 80
 
-func randomRun(t *testing.T, seed uint64) {
+func randomRun(t *testing.T, seed uint64, others ...op) {
 	t.Helper()
 	r := rand.New(rand.NewPCG(seed, 0))
 	sc := scenario{leaves: 4 * r.IntN(2), value: tight * r.IntN(2)}
@@ -59,6 +59,9 @@ func randomRun(t *testing.T, seed uint64) {
 			script[i] = randomOp(r)
 		}
 		sc.clients = append(sc.clients, script)
+	}
+	for _, o := range others {
+		sc.clients = append(sc.clients, one(o))
 	}
 	service := memstore.NewDriver()
 	limits := driver.Limits{Value: sc.value}
@@ -98,7 +101,11 @@ func randomRun(t *testing.T, seed uint64) {
 	})
 	service.Deliver()
 	w.audit.after()
-	if bad := w.audit.problems(w.results); len(bad) > 0 {
+	var bad []string
+	if len(others) > 0 { // one that died may have shut the index
+		w.audit.checkRepair(func(format string, args ...any) { bad = append(bad, fmt.Sprintf(format, args...)) })
+	}
+	if bad = append(bad, w.audit.problems(w.results)...); len(bad) > 0 {
 		t.Logf("seed %d", seed)
 		w.fail(t, bad)
 	}

@@ -330,6 +330,7 @@ func (r *repair) strike(ctx context.Context, prefix string, drop []suspect, grav
 				return err
 			}
 		}
+		x.relink(ctx) // a leaf of which the service takes no more writes was sealed
 		return nil
 	})
 	if err != nil {

@@ -121,13 +121,7 @@ func (e *lostError) Unwrap() error { return e.error }
 func (r *repair) look(ctx context.Context, x *index, unlisted map[string]bool) error {
 	note := func(leaf *view) {
 		r.shape.live++
-		for _, list := range leaf.index.Entries {
-			for _, e := range list {
-				if !r.known(e.Ref) {
-					unlisted[e.Ref] = true
-				}
-			}
-		}
+		r.unlisted(leaf.index, unlisted)
 	}
 	root := x.root
 	if root.index.Live() {

@@ -39,8 +39,12 @@ type rebuilding struct {
 	parts []*part
 	// added are records that changed after they were read.
 	added map[codec.Hash][]codec.Entry
-	// ended are the secrets of the old index that were given up.
-	ended []string
+	// old are the names of the secrets of the old index but the root, as far as they are
+	// known; handed are those that others may create; ended are those that were
+	// given up.
+	old    []string
+	handed map[string]bool
+	ended  []string
 }
 
 // A part is a leaf of the new index, or all of it.
@@ -56,12 +60,11 @@ func (r *repair) rebuild(ctx context.Context, damage Problem) error {
 	if err != nil {
 		return err
 	}
-	b := &rebuilding{repair: r, key: fresh.index.Key, added: make(map[codec.Hash][]codec.Entry)}
+	b := &rebuilding{repair: r, key: fresh.index.Key, added: make(map[codec.Hash][]codec.Entry), handed: make(map[string]bool)}
 	if r.opts.DryRun {
 		return nil
 	}
-	old, err := b.oldLeaves(ctx)
-	if err != nil {
+	if err := b.oldLeaves(ctx); err != nil {
 		return err
 	}
 	err = r.takeSurvey(ctx, phaseRebuild, driver.Fresh, b.key, func(ref string, v *view) error {
@@ -77,7 +80,7 @@ func (r *repair) rebuild(ctx context.Context, damage Problem) error {
 	for _, step := range []func(context.Context) error{
 		b.writeLeaves,
 		b.shut,
-		func(ctx context.Context) error { return b.giveUp(ctx, old) },
+		b.giveUp,
 		b.addChanged,
 		b.open,
 	} {
@@ -109,45 +112,36 @@ func (r *repair) rebuild(ctx context.Context, damage Problem) error {
 	return nil
 }
 
-// oldLeaves returns the names of the secrets of the old index but the root, as far as they
-// are listed, or another one names them, and adds the refs that stand there. It refuses to replace what
-// is of a newer format.
-func (b *rebuilding) oldLeaves(ctx context.Context) ([]string, error) {
-	names, unlisted := slices.Clone(b.leaves), make(map[string]bool)
-	seen := map[string]bool{codec.RootName: true}
-	for _, name := range names {
-		seen[name] = true
-	}
-	for at := -1; at < len(names); at++ {
+// oldLeaves notes the secrets of the old index as far as they are listed, or another one names
+// them, and adds the refs that stand there. It refuses to replace what is of a newer format.
+func (b *rebuilding) oldLeaves(ctx context.Context) error {
+	unlisted := make(map[string]bool)
+	b.old = slices.Clone(b.leaves)
+	done := make(map[string]bool)
+	for at := -1; at < len(b.old); at++ {
 		name := codec.RootName
 		if at >= 0 {
-			name = names[at]
+			name = b.old[at]
 		}
+		if done[name] {
+			continue
+		}
+		done[name] = true
 		v, err := b.readIndex(ctx, name)
 		switch {
 		case err != nil:
-			return nil, err
+			return err
 		case errors.Is(v.err, codec.ErrNewer):
-			return nil, v.err
+			return v.err
 		case v.index == nil:
 			continue
 		}
-		for _, list := range v.index.Entries {
-			for _, e := range list {
-				if !b.known(e.Ref) {
-					unlisted[e.Ref] = true
-				}
-			}
-		}
-		for _, next := range v.index.Leaves {
-			if !seen[next] && isIndexName(next) && driver.ValidName(next) {
-				seen[next] = true
-				names = append(names, next)
-			}
-		}
+		b.unlisted(v.index, unlisted)
+		b.follow(v.index)
 	}
 	b.addRefs(unlisted)
-	return names, nil
+	clear(b.handed) // that may be old: it is seen again when a secret is given up
+	return nil
 }
 
 // readIndex reads an index secret. What is wrong with it is in the view.
@@ -172,9 +166,10 @@ const (
 	frameRoom = 300
 	fillOf    = 4
 	fill      = 3
-	// An entry is 22 bytes, or 35 if the id was chosen, which base64 makes a third more.
-	madeEntry   = 30
-	chosenEntry = 47
+	// An entry is 22 bytes, or 35 if the id was chosen, and a base of two or three, which base64
+	// makes a third more.
+	madeEntry   = 34
+	chosenEntry = 51
 )
 
 // split divides the keys among so many parts that each fits into one secret.
@@ -188,7 +183,8 @@ func (r *repair) split(prefix string, keys []keyAt) ([]*part, error) {
 		}
 	}
 	room := (r.store.limits.Value - leafReserve - historyRoom(&view{}) - frameRoom) / fillOf * fill
-	if size <= max(room, chosenEntry) || len(keys) < 2 {
+	// What stands under one hash cannot be divided: whether it fits is found when it is written.
+	if size <= room || len(keys) < 2 || keys[0].hash == keys[len(keys)-1].hash {
 		return []*part{{prefix: prefix, keys: keys}}, nil
 	}
 	if len(prefix) == codec.MaxPrefix {
@@ -208,18 +204,22 @@ func (r *repair) split(prefix string, keys []keyAt) ([]*part, error) {
 	return append(low, high...), err
 }
 
-// entriesOf returns the entries of a part. That their base is 0 says that nobody is about to
-// change whose they are.
+// entriesOf returns the entries of a part.
 func (b *rebuilding) entriesOf(p *part) map[codec.Hash][]codec.Entry {
 	entries := make(map[codec.Hash][]codec.Entry, len(p.keys))
 	for _, k := range p.keys {
-		entries[k.hash] = append(entries[k.hash], codec.Entry{Ref: b.survey.refs[k.at]})
+		entries[k.hash] = append(entries[k.hash], entryFor(b.survey.refs[k.at], b.survey.seqs[k.at]))
 	}
 	for _, list := range entries {
 		slices.SortFunc(list, func(x, y codec.Entry) int { return compareAge(x.Ref, y.Ref) })
 	}
 	return entries
 }
+
+// entryFor returns the entry of a record for a key that it has. That its base is below the
+// record's number says that nobody is about to change whose the record is. And it is as high as it
+// can be then: so to whoever read the record before its last change, the entry tells of that.
+func entryFor(ref string, seq int64) codec.Entry { return codec.Entry{Ref: ref, Base: seq - 1} }
 
 // compareAge orders refs by the hours in which their ids were made, as far as they tell; ids that somebody chose
 // come last.
@@ -283,22 +283,33 @@ func (b *rebuilding) shut(ctx context.Context) error {
 		case old.index != nil:
 			next = old.index.Clone()
 		}
-		// Its entries stay, though nobody goes by them: should this run end, another one has
-		// to know what was claimed here.
-		next.Key, next.Prefix, next.Moving, next.Graves, next.Retired = b.key, "", false, nil, nil
+		// Its entries stay, though nobody goes by them, and the names of its leaves: should this
+		// run end, another one has to know what was claimed there.
+		next.Retired = b.retire(next)
+		next.Key, next.Prefix, next.Moving, next.Graves = b.key, "", false, nil
 		next.Leaves = map[string]string{"": name}
 		b.root, err = b.replace(ctx, old, next, codec.KindIndex)
 		return err
 	})
-	if err != nil || old.index == nil {
-		return err
+	if err == nil && old.index != nil {
+		b.follow(old.index)
+		err = b.settle(ctx, old.index)
 	}
-	if old.index.Moving {
-		if err := b.giveUpMissing(ctx, old); err != nil {
-			return err
+	return err
+}
+
+// retire returns the leaves that a root names or named, as retired.
+func (*rebuilding) retire(root *codec.Index) map[string]time.Time {
+	retired := maps.Clone(root.Retired)
+	for _, name := range root.Leaves {
+		if ref, ok := cutLeaf(name); ok && codec.ValidRef(ref) {
+			if retired == nil {
+				retired = make(map[string]time.Time)
+			}
+			retired[ref] = time.Now()
 		}
 	}
-	return b.settle(ctx, old.index)
+	return retired
 }
 
 // replace writes an index secret over what may not be readable, or may not be there. Then
@@ -315,48 +326,56 @@ func (r *repair) replace(ctx context.Context, old *view, next *codec.Index, kind
 	return r.store.send(ctx, old, written)
 }
 
-// giveUp ends the life of the old index, secret by secret.
-func (b *rebuilding) giveUp(ctx context.Context, names []string) error {
-	for i, name := range names {
-		b.progress(phaseRebuild, i, len(names))
-		old, err := b.giveUpOne(ctx, name, nil)
-		if err != nil {
-			return err
-		}
-		if old == nil {
-			continue
-		}
-		b.ended = append(b.ended, name)
-		if old.Kind == codec.KindSealed && !givenUp(old) {
-			if err := b.giveUpMissing(ctx, &view{name: name, index: old}); err != nil {
-				return err
-			}
-		}
-		if err := b.settle(ctx, old); err != nil {
-			return err
-		}
+// follow notes the secrets that an old index secret names. Those that it hands its entries on
+// to are given up even if they do not exist: or else a process that knows no better would
+// create them.
+func (b *rebuilding) follow(x *codec.Index) {
+	for ref, at := range x.Retired {
+		b.old = append(b.old, leafName(ref))
+		b.handed[leafName(ref)] = b.handed[leafName(ref)] || age(at) < grace // by a rebuild that died
 	}
-	return nil
-}
-
-// giveUpMissing creates the leaves that an index secret handed its entries on to, and that do
-// not exist, as given up: or else a process that knows no better would.
-func (b *rebuilding) giveUpMissing(ctx context.Context, from *view) error {
-	for prefix, name := range from.index.Leaves {
+	for _, name := range x.Leaves {
 		if !isIndexName(name) || name == codec.RootName || !driver.ValidName(name) {
 			continue
 		}
-		if _, err := b.giveUpOne(ctx, name, from.index.Part(prefix)); err != nil {
+		b.old = append(b.old, name)
+		b.handed[name] = b.handed[name] || x.Kind == codec.KindSealed || x.Moving
+	}
+}
+
+// giveUp ends the life of the old index, secret by secret.
+func (b *rebuilding) giveUp(ctx context.Context) error {
+	done := make(map[string]bool)
+	for at := 0; at < len(b.old); at++ { // it grows meanwhile
+		name := b.old[at]
+		if done[name] {
+			continue
+		}
+		b.progress(phaseRebuild, at, len(b.old))
+		was, err := b.giveUpOne(ctx, name, b.handed[name])
+		if err != nil {
 			return err
 		}
+		if was == nil && !b.handed[name] {
+			continue
+		}
+		done[name] = true
 		b.ended = append(b.ended, name)
+		if was == nil {
+			continue
+		}
+		b.follow(was)
+		if err := b.settle(ctx, was); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
 // giveUpOne makes an index secret one that nobody writes any more, and returns what it was: nil
-// if it was not there, or is none. What is missing is created of what it would be.
-func (r *repair) giveUpOne(ctx context.Context, name string, missing *codec.Index) (was *codec.Index, err error) {
+// if it was not there, or is none. What is missing is created if that is asked for.
+func (r *repair) giveUpOne(ctx context.Context, name string, create bool) (was *codec.Index, err error) {
+	misses := 0
 	err = r.store.retry(ctx, func(ctx context.Context) error {
 		was = nil
 		views, err := r.store.read(ctx, driver.Fresh, name)
@@ -366,7 +385,10 @@ func (r *repair) giveUpOne(ctx context.Context, name string, missing *codec.Inde
 		old, next := views[0], &codec.Index{}
 		ref, _ := cutLeaf(name)
 		switch {
-		case old.gone, old.absent() && old.err == nil && missing == nil:
+		case old.absent() && !old.gone && old.err == nil && !create && misses < staleReads:
+			misses++ // somebody named it, or it was listed
+			return again("a secret of the index is missing")
+		case old.gone, old.absent() && old.err == nil && !create:
 			return nil
 		case old.err != nil && (!codec.ValidRef(ref) || old.rev == driver.Absent || errors.Is(old.err, codec.ErrNewer)):
 			return r.unreadable(name, old.err) // whoever knew it as a leaf cannot write it either
@@ -376,8 +398,7 @@ func (r *repair) giveUpOne(ctx context.Context, name string, missing *codec.Inde
 		case old.index != nil:
 			was, next = old.index, old.index.Clone()
 		case old.absent():
-			next = missing.Clone()
-			old = &view{name: name, index: &codec.Index{}}
+			old = &view{name: name, index: next}
 		}
 		abandon(next, time.Now())
 		_, err = r.replace(ctx, old, next, codec.KindSealed)
@@ -433,9 +454,7 @@ func (b *rebuilding) settle(ctx context.Context, old *codec.Index) error {
 			continue
 		}
 		for _, h := range hashes(now.record, b.key) {
-			if entryOf(b.added[h], ref) < 0 {
-				b.added[h] = append(b.added[h], codec.Entry{Ref: ref})
-			}
+			b.added[h] = append(without(b.added[h], ref), entryFor(ref, now.seq()))
 		}
 	}
 	return nil
@@ -511,13 +530,19 @@ func (b *rebuilding) addChanged(ctx context.Context) error {
 }
 
 func addEntries(x *codec.Index, h codec.Hash, more []codec.Entry) error {
-	n := len(x.Entries[h])
+	changed := false
 	for _, e := range more {
-		if entryOf(x.Entries[h], e.Ref) < 0 {
+		switch at := entryOf(x.Entries[h], e.Ref); {
+		case at < 0:
 			x.Entries[h] = append(x.Entries[h], e)
+		case x.Entries[h][at].Base < e.Base: // rule 4
+			x.Entries[h][at] = e
+		default:
+			continue
 		}
+		changed = true
 	}
-	if len(x.Entries[h]) == n {
+	if !changed {
 		return errUnchanged
 	}
 	return nil
@@ -526,6 +551,7 @@ func addEntries(x *codec.Index, h codec.Hash, more []codec.Entry) error {
 // open lets everybody use the new index.
 func (b *rebuilding) open(ctx context.Context) error {
 	next := b.root.index.Clone()
+	next.Retired = nil // what was given up says itself since when
 	if len(b.parts) == 1 {
 		next.Leaves, next.Entries = map[string]string{"": codec.RootName}, b.entriesOf(b.parts[0])
 		for _, h := range slices.SortedFunc(maps.Keys(b.added), func(x, y codec.Hash) int { return slices.Compare(x[:], y[:]) }) {

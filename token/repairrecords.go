@@ -42,7 +42,8 @@ func (r *repair) records(ctx context.Context) error {
 
 // bygone reports whether a tombstone may be removed (rule 7), and if not, how long it has to
 // rest; negative: for ever. Ids that callers chose stay: a save may bring them back to life. But
-// what was put where a record was never created has nothing to bring back.
+// what was put where a record was never created has nothing to bring back. Nor does a tombstone
+// go as long as somebody could adopt its id.
 func (r *repair) bygone(ref string, t *codec.Record) (gone bool, rest time.Duration) {
 	rested := age(t.Buried)
 	switch {
@@ -50,7 +51,7 @@ func (r *repair) bygone(ref string, t *codec.Record) (gone bool, rest time.Durat
 		return false, -1
 	case t.Kind == codec.KindPurging || r.rests():
 		return true, 0
-	case t.Buried.IsZero():
+	case t.Buried.IsZero(), !forgotten(ref):
 		return false, grace
 	}
 	return rested >= grace, grace - rested
@@ -173,7 +174,7 @@ func (r *repair) leftover(ctx context.Context, name string) error {
 		if due {
 			return r.store.driver.Delete(ctx, name)
 		}
-		_, err := r.giveUpOne(ctx, name, nil) // so that whoever remembers it notices
+		_, err := r.giveUpOne(ctx, name, false) // so that whoever remembers it notices
 		return err
 	})
 }

@@ -117,6 +117,17 @@ func (r *repair) list(ctx context.Context) error {
 	return nil
 }
 
+// unlisted adds the refs that stand in an index secret and were not listed.
+func (r *repair) unlisted(x *codec.Index, to map[string]bool) {
+	for _, list := range x.Entries {
+		for _, e := range list {
+			if _, listed := slices.BinarySearch(r.refs, e.Ref); !listed {
+				to[e.Ref] = true
+			}
+		}
+	}
+}
+
 // addRefs adds refs that the listing did not have: it may be minutes behind.
 func (r *repair) addRefs(more map[string]bool) {
 	if len(more) == 0 {
@@ -127,12 +138,6 @@ func (r *repair) addRefs(more map[string]bool) {
 	}
 	slices.Sort(r.refs)
 	r.refs = slices.Compact(r.refs)
-}
-
-// known reports whether a ref was listed.
-func (r *repair) known(ref string) bool {
-	_, ok := slices.BinarySearch(r.refs, ref)
-	return ok
 }
 
 // takeSurvey reads all records, a page at a time, and shows each to visit.
