@@ -9,6 +9,7 @@ import (
 	"time"
 
 	secretmanagerpb "cloud.google.com/go/secretmanager/apiv1/secretmanagerpb"
+	"github.com/googleapis/gax-go/v2"
 
 	"github.com/tokenkeep/tokenkeep/token/driver"
 )
@@ -105,21 +106,32 @@ func (d *Driver) destroyOne(ctx context.Context, v version) *driver.Error {
 
 // leftovers notes the active versions below a number.
 func (d *Driver) leftovers(ctx context.Context, name string, below int64) {
-	req := &secretmanagerpb.ListSecretVersionsRequest{Parent: d.secret(name), PageSize: pageSize, Filter: "state:ENABLED OR state:DISABLED"}
-	found, _ := inTime(ctx, func() (found []int64, err error) {
-		for v, err := range d.client.ListSecretVersions(ctx, req, once).All() {
+	found, _ := d.listActive(ctx, d.activeOf(name), once) // the right to list is not needed to save
+	for _, n := range found {
+		if n < below {
+			d.undone.add(version{name, n}, false)
+		}
+	}
+}
+
+func (d *Driver) activeOf(name string) *secretmanagerpb.ListSecretVersionsRequest {
+	return &secretmanagerpb.ListSecretVersionsRequest{Parent: d.secret(name), PageSize: pageSize, Filter: "state:ENABLED OR state:DISABLED"}
+}
+
+// listActive lists the versions of a secret that are not destroyed, nor about to be. If it
+// fails, it returns those that it has seen.
+func (d *Driver) listActive(ctx context.Context, req *secretmanagerpb.ListSecretVersionsRequest, opts ...gax.CallOption) ([]int64, error) {
+	return inTime(ctx, func() (found []int64, err error) {
+		for v, err := range d.client.ListSecretVersions(ctx, req, opts...).All() {
 			if err != nil {
-				return found, err // the right to list is not needed for anything else
+				return found, err
 			}
-			if n := numberOf(v.GetName()); n > 0 && n < below && v.GetScheduledDestroyTime() == nil {
+			if n := numberOf(v.GetName()); n > 0 && v.GetScheduledDestroyTime() == nil {
 				found = append(found, n)
 			}
 		}
 		return found, nil
 	})
-	for _, n := range found {
-		d.undone.add(version{name, n}, false)
-	}
 }
 
 // mayDestroy makes sure that a right to destroy that was missing is there now: a store

@@ -135,6 +135,8 @@ type repair struct {
 	twins map[string]bool
 	// regained are the refs of records that a key did not find.
 	regained map[string]bool
+	// unclean: what was replaced may not be looked at, or not be destroyed.
+	unclean bool
 	// failures are the errors of what could not be mended.
 	failures []error
 }

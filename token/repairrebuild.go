@@ -352,11 +352,12 @@ func (b *rebuilding) giveUp(ctx context.Context) error {
 			continue
 		}
 		b.progress(phaseRebuild, at, len(b.old))
-		was, err := b.giveUpOne(ctx, name, b.handed[name])
+		create := b.handed[name] || isNew(name) // a read may be too old to show a new one
+		was, err := b.giveUpOne(ctx, name, create)
 		if err != nil {
 			return err
 		}
-		if was == nil && !b.handed[name] {
+		if was == nil && !create {
 			continue
 		}
 		done[name] = true
@@ -370,6 +371,12 @@ func (b *rebuilding) giveUp(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// isNew reports whether a leaf was named within this hour or the one before.
+func isNew(name string) bool {
+	ref, _ := cutLeaf(name)
+	return codec.ValidRef(ref) && !codec.MadeBefore(ref, time.Now().Add(-time.Hour))
 }
 
 // giveUpOne makes an index secret one that nobody writes any more, and returns what it was: nil

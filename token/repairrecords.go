@@ -96,7 +96,7 @@ func (r *repair) date(ctx context.Context, name string) error {
 // clean destroys what a service keeps of the values that a secret had.
 func (r *repair) clean(ctx context.Context, name string) error {
 	cleaner, ok := r.store.driver.(driver.Cleaner)
-	if !ok || !r.opts.OldVersions {
+	if !ok || !r.opts.OldVersions || r.unclean {
 		return nil
 	}
 	var old int
@@ -109,6 +109,7 @@ func (r *repair) clean(ctx context.Context, name string) error {
 	if err == nil && !r.opts.DryRun {
 		c.Fixed += old
 	}
+	r.unclean = errors.Is(err, ErrPermission) // so it will be with the others
 	return r.failed(ctx, err)
 }
 

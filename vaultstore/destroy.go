@@ -85,16 +85,20 @@ func (d *Driver) destroyBelow(ctx context.Context, name string, below int64) *dr
 	for n := from; n < below; n++ {
 		numbers = append(numbers, n)
 	}
-	_, e := d.call(ctx, request{
-		op: opDestroy, name: name, method: http.MethodPut, path: d.path("destroy", name),
-		body: map[string]any{"versions": numbers},
-	})
-	if e != nil {
+	if e := d.destroyNumbers(ctx, name, numbers); e != nil {
 		d.replaced.fail(name, from, below, errors.Is(e.Kind, driver.ErrPermission))
 		return e
 	}
 	d.replaced.done(name, below, all)
 	return nil
+}
+
+func (d *Driver) destroyNumbers(ctx context.Context, name string, numbers []int64) *driver.Error {
+	_, e := d.call(ctx, request{
+		op: opDestroy, name: name, method: http.MethodPut, path: d.path("destroy", name),
+		body: map[string]any{"versions": numbers},
+	})
+	return e
 }
 
 // isBelow makes sure that what was to be destroyed some time ago is still below the newest
