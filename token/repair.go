@@ -44,10 +44,10 @@ type RepairOptions struct {
 	// goroutine that runs.
 	Progress func(RepairProgress)
 
-	// From is where a run goes on that was cut short: Next of its report. What the index
-	// rests on is read again all the same; what was mended is mended. Empty: the
-	// beginning, which is always right too. With From, an index is rebuilt only if it is
-	// damaged.
+	// From is where a run goes on that was cut short: Next of its report. The records are
+	// read again all the same; what is not done again is the destruction of old versions, and
+	// the comparison of the index with the records as far as it came. Empty: the beginning, which is always
+	// right too. With From, an index is rebuilt only if it is damaged.
 	From string
 }
 
@@ -107,10 +107,10 @@ func (s *Store) Repair(ctx context.Context, opts RepairOptions) (RepairReport, e
 	if err == nil {
 		err = r.run(ctx)
 	}
-	r.finish(err == nil)
 	if err = errors.Join(append(r.failures, err)...); err != nil {
 		err = fmt.Errorf("tokenkeep: repair: %w", err)
 	}
+	r.finish(err == nil)
 	return r.report, err
 }
 
@@ -137,8 +137,9 @@ type repair struct {
 	regained map[string]bool
 	// unclean: what was replaced may not be looked at, or not be destroyed.
 	unclean bool
-	// failures are the errors of what could not be mended.
+	// failures are the errors of what could not be mended, the first of them at the place failedAt.
 	failures []error
+	failedAt place
 }
 
 // The phases of a run that another one can go on with, and the others.
@@ -237,6 +238,9 @@ func (r *repair) failed(ctx context.Context, err error) error {
 		return err
 	case errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrQuota) && !errors.Is(err, ErrOutcomeUnknown):
 		return err
+	}
+	if len(r.failures) == 0 {
+		r.failedAt = r.at
 	}
 	r.failures = append(r.failures, err)
 	if len(r.failures) == maxFailures {

@@ -19,9 +19,6 @@ func (r *repair) records(ctx context.Context) error {
 		return err
 	}
 	return r.takeSurvey(ctx, phaseRecords, driver.Lax, hashKey, func(ref string, v *view) error {
-		if r.done(phaseRecords) || r.from.phase == 1 && v.name < r.from.where {
-			return nil
-		}
 		if err := ailing(ref, v); err != nil {
 			return r.unreadable(v.name, err)
 		}
@@ -35,6 +32,9 @@ func (r *repair) records(ctx context.Context) error {
 			if gone, err := r.bury(ctx, ref, v); gone || err != nil {
 				return err
 			}
+		}
+		if r.done(phaseRecords) || repairPhases[r.from.phase] == phaseRecords && v.name < r.from.where {
+			return nil
 		}
 		return r.clean(ctx, v.name)
 	})

@@ -86,8 +86,7 @@ type Unreadable struct {
 type RepairReport struct {
 	DryRun bool
 
-	// Records, Tombstones and IndexSecrets are how many were looked at. A run with From
-	// counts those that were left.
+	// Records, Tombstones and IndexSecrets are how many were looked at.
 	Records, Tombstones, IndexSecrets int
 	// Problems are those that were met, in the order of the constants.
 	Problems []RepairCount
@@ -96,8 +95,8 @@ type RepairReport struct {
 	// Unreadable are the secrets that cannot be read. They were not touched.
 	Unreadable []Unreadable
 
-	// Done: the run came to its end. If not, Next is where another one can go on
-	// (RepairOptions.From); empty: at the beginning.
+	// Done: the run came to its end, and nothing went wrong. If not, Next is where another one
+	// can go on (RepairOptions.From); empty: at the beginning.
 	Done bool
 	Next string
 	// Again is when another run is of use: after a rebuild, for what other processes were
@@ -199,7 +198,11 @@ func (r *repair) denied() error {
 
 func (r *repair) finish(done bool) {
 	r.report.Done = done
-	if !done {
+	switch {
+	case done:
+	case len(r.failures) > 0:
+		r.report.Next = r.failedAt.String()
+	default:
 		r.report.Next = r.at.String()
 	}
 	for _, p := range allProblems {

@@ -169,7 +169,24 @@ func (r *repair) resolve(ctx context.Context, g *group) error {
 			return err
 		}
 		left = next
+		if err := r.find(ctx, left); err != nil {
+			return err
+		}
 	}
+}
+
+// find makes sure that records are found that others were in the way of.
+func (r *repair) find(ctx context.Context, refs []string) error {
+	if r.shape == nil {
+		return nil
+	}
+	var keys []keyAt
+	for _, k := range r.survey.keys {
+		if slices.Contains(refs, r.survey.refs[k.at]) {
+			keys = append(keys, k)
+		}
+	}
+	return r.miss(ctx, keys)
 }
 
 // decide looks at the records of a group as they are now. It returns them if some exclude
