@@ -51,7 +51,7 @@ type rebuilding struct {
 type part struct {
 	prefix string
 	keys   []keyAt
-	leaf   *view
+	name   string
 }
 
 // rebuild makes the index anew.
@@ -248,11 +248,12 @@ func (b *rebuilding) writeLeaves(ctx context.Context) error {
 			return err
 		}
 		next := &codec.Index{Frame: codec.Frame{Kind: codec.KindIndex}, Prefix: p.prefix, Entries: b.entriesOf(p)}
+		p.name = name
 		absent := &view{name: name, index: next}
 		err = b.store.retry(ctx, func(ctx context.Context) error {
 			written, err := b.store.prepareIndex(absent, next.Clone(), codec.KindIndex)
 			if err == nil {
-				p.leaf, err = b.store.send(ctx, absent, written)
+				_, err = b.store.send(ctx, absent, written)
 			}
 			return err
 		})
@@ -376,7 +377,8 @@ func (b *rebuilding) giveUp(ctx context.Context) error {
 // isNew reports whether a leaf was named within this hour or the one before.
 func isNew(name string) bool {
 	ref, _ := cutLeaf(name)
-	return codec.ValidRef(ref) && !codec.MadeBefore(ref, time.Now().Add(-time.Hour))
+	hours, ok := codec.HoursOld(ref, time.Now())
+	return ok && hours <= 1
 }
 
 // giveUpOne makes an index secret one that nobody writes any more, and returns what it was: nil
@@ -508,7 +510,7 @@ func (b *rebuilding) addChanged(ctx context.Context) error {
 			continue
 		}
 		err := b.store.retry(ctx, func(ctx context.Context) error {
-			leaf, err := b.store.readOne(ctx, driver.Fresh, p.leaf.name)
+			leaf, err := b.store.readOne(ctx, driver.Fresh, p.name)
 			if err != nil {
 				return err
 			}
@@ -567,7 +569,7 @@ func (b *rebuilding) open(ctx context.Context) error {
 	} else {
 		next.Leaves, next.Entries = make(map[string]string, len(b.parts)), nil
 		for _, p := range b.parts {
-			next.Leaves[p.prefix] = p.leaf.name
+			next.Leaves[p.prefix] = p.name
 		}
 	}
 	written, err := b.store.prepareIndex(b.root, next, codec.KindIndex)
