@@ -166,7 +166,9 @@ func (a *audit) checkIndex(live map[string]*codec.Record, add func(string, ...an
 	for id, r := range live {
 		for kind, value := range keysOf(r) {
 			list := entries[codec.NewHash(key, kind, value)]
-			at := slices.IndexFunc(list, func(e codec.Entry) bool { return e.Ref == codec.RefOf(id) })
+			at := slices.IndexFunc(list, func(e codec.Entry) bool {
+				return e.Ref == codec.RefOf(id) || e.Ref == codec.RefOfChosen(id) // an id that was made under another key
+			})
 			if at < 0 {
 				add("record %s does not stand in the index by its %s", id, kind)
 			} else if list[at].Base > r.Seq {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -138,10 +137,11 @@ func (s *Store) seal(ctx context.Context, leaf *view, handed, wanted *codec.Inde
 	return err
 }
 
+// newLeafName makes the name of a leaf. As an id does, it says in which hour that was: what
+// nothing leads to may be what somebody is about to name.
 func (s *Store) newLeafName() (string, error) {
-	bits := make([]byte, 16)
-	_, err := io.ReadFull(s.random, bits)
-	return leafName(codec.RefOfBits(bits)), err
+	ref, err := codec.NewID(s.random, nil, time.Now())
+	return leafName(ref), err
 }
 
 func leafName(ref string) string { return codec.RootName + "-" + ref }

@@ -135,6 +135,8 @@ type repair struct {
 	twins map[string]bool
 	// regained are the refs of records that a key did not find.
 	regained map[string]bool
+	// grew: a leaf was sealed in the course of this run.
+	grew bool
 	// unclean: what was replaced may not be looked at, or not be destroyed.
 	unclean bool
 	// failures are the errors of what could not be mended, the first of them at the place failedAt.
@@ -273,15 +275,9 @@ func (r *repair) progress(phase string, done, total int) {
 // nobody is at the secret any more who knew it.
 func (r *repair) rests() bool { return r.store.limits.DeletedNameRests >= grace }
 
-// isYoung reports whether an id was made within the time of grace.
-func isYoung(ref string) bool {
-	hours, ok := codec.HoursOld(ref, time.Now())
-	return ok && time.Duration(hours)*time.Hour <= grace
-}
-
-// forgotten is how old an id is that nobody creates a record under any more: an unfinished
-// create is adopted for the time of grace (see adoptable), and as much again is for clocks
-// that differ.
+// forgotten reports whether an id is so old that nobody creates a record under it any more. An
+// unfinished create is adopted within two hours (see adoptable); what is more than that is
+// for clocks that differ.
 func forgotten(ref string) bool {
 	hours, ok := codec.HoursOld(ref, time.Now())
 	return ok && time.Duration(hours)*time.Hour > 2*grace

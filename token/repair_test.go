@@ -209,7 +209,7 @@ func TestRepairMendsWhatCrashesAndHandsLeave(t *testing.T) {
 				}
 				put(t, d, codec.NameOf(oldID(t, n)), r)
 			}
-			fence := (&codec.Record{Chosen: true}).Bury(buried)
+			fence := (&codec.Record{}).Bury(buried)
 			fence.Kind = codec.KindTombstone
 			put(t, d, codec.NameOf(oldID(t, 3)), fence)
 			edit(t, d, codec.RootName, func(x *codec.Index) {

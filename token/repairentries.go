@@ -51,6 +51,9 @@ func (r *repair) entries(ctx context.Context) error {
 		prefix, more = prefixAfter(leaf.index.Prefix)
 	}
 	r.progress(phaseEntries, r.shape.live, r.shape.live)
+	if r.grew { // what was mended filled a leaf, or the service takes no more writes of it
+		return r.failed(ctx, r.store.retry(ctx, r.finishGrowth))
+	}
 	return nil
 }
 
@@ -283,7 +286,7 @@ func (r *repair) emptyGraves(ctx context.Context, leaf *view) (empty []string, e
 		case v.gone, v.absent(), v.live():
 			empty = append(empty, ref)
 		default:
-			if gone, _ := r.bygone(ref, v.record); gone && r.opts.DryRun {
+			if gone, _ := r.bygone(v.record); gone && r.opts.DryRun {
 				empty = append(empty, ref)
 			}
 		}
@@ -326,11 +329,11 @@ func (r *repair) strike(ctx context.Context, prefix string, drop []suspect, grav
 		}
 		for _, name := range slices.Sorted(maps.Keys(edits)) {
 			err := r.store.change(ctx, newChange(edits[name].leaf, edits[name].apply))
+			r.grew = r.grew || errors.Is(err, errGrew)
 			if err != nil && !errors.Is(err, errUnchanged) {
 				return err
 			}
 		}
-		x.relink(ctx) // a leaf of which the service takes no more writes was sealed
 		return nil
 	})
 	if err != nil {
@@ -452,12 +455,10 @@ func (r *repair) regain(ctx context.Context, ref string) error {
 		return err
 	}
 	if err := a.claim(ctx, p); err != nil {
+		r.grew = r.grew || errors.Is(err, errGrew)
 		return err
 	}
 	touched := *v.record
-	if _, err := r.store.write(ctx, v, codec.KindToken, asRecord(&touched)); err != nil {
-		return err
-	}
-	a.index.relink(ctx)
-	return nil
+	_, err = r.store.write(ctx, v, codec.KindToken, asRecord(&touched))
+	return err
 }

@@ -374,11 +374,20 @@ func (b *rebuilding) giveUp(ctx context.Context) error {
 	return nil
 }
 
-// isNew reports whether a leaf was named within this hour or the one before.
+// isNew reports whether a leaf may have been created within this hour or the one before.
 func isNew(name string) bool {
+	age, known := leafAge(name)
+	return !known || age <= time.Hour
+}
+
+// leafAge returns how long ago a leaf was named, to the hour, if its name tells: that of one
+// which took the place of another does not (see successor), and seems to come from anywhere in 120
+// years.
+func leafAge(name string) (age time.Duration, known bool) {
 	ref, _ := cutLeaf(name)
 	hours, ok := codec.HoursOld(ref, time.Now())
-	return ok && hours <= 1
+	age = time.Duration(hours) * time.Hour
+	return age, ok && -grace <= age && age <= 5*365*24*time.Hour
 }
 
 // giveUpOne makes an index secret one that nobody writes any more, and returns what it was: nil
@@ -481,7 +490,7 @@ func (r *repair) fencePast(ctx context.Context, ref string, base int64) (*view, 
 	case rule.Off(rule.Fence):
 		return v, nil
 	}
-	next, frame := (&codec.Record{Chosen: base == 0 || codec.ChosenRef(ref)}).Bury(time.Now()), codec.Frame{Kind: codec.KindTombstone}
+	next, frame := (&codec.Record{Chosen: codec.ChosenRef(ref)}).Bury(time.Now()), codec.Frame{Kind: codec.KindTombstone}
 	if v.record != nil {
 		touched := *v.record
 		next, frame = &touched, v.record.Frame

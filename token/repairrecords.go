@@ -29,7 +29,7 @@ func (r *repair) records(ctx context.Context) error {
 			r.report.Records++
 		default:
 			r.report.Tombstones++
-			if gone, err := r.bury(ctx, ref, v); gone || err != nil {
+			if gone, err := r.bury(ctx, v); gone || err != nil {
 				return err
 			}
 		}
@@ -41,25 +41,23 @@ func (r *repair) records(ctx context.Context) error {
 }
 
 // bygone reports whether a tombstone may be removed (rule 7), and if not, how long it has to
-// rest; negative: for ever. Ids that callers chose stay: a save may bring them back to life. But
-// what was put where a record was never created has nothing to bring back. Nor does a tombstone
-// go as long as somebody could adopt its id.
-func (r *repair) bygone(ref string, t *codec.Record) (gone bool, rest time.Duration) {
+// rest; negative: for ever. Ids that callers chose stay: a save may bring them back to life.
+func (r *repair) bygone(t *codec.Record) (gone bool, rest time.Duration) {
 	rested := age(t.Buried)
 	switch {
-	case t.Chosen && (t.ID != "" || codec.ChosenRef(ref)):
+	case t.Chosen:
 		return false, -1
 	case t.Kind == codec.KindPurging || r.rests():
 		return true, 0
-	case t.Buried.IsZero(), !forgotten(ref):
+	case t.Buried.IsZero():
 		return false, grace
 	}
 	return rested >= grace, grace - rested
 }
 
 // bury removes a tombstone that is bygone, and reports whether it did or would.
-func (r *repair) bury(ctx context.Context, ref string, v *view) (gone bool, err error) {
-	gone, rest := r.bygone(ref, v.record)
+func (r *repair) bury(ctx context.Context, v *view) (gone bool, err error) {
+	gone, rest := r.bygone(v.record)
 	switch {
 	case gone:
 	case rest < 0:
@@ -136,7 +134,7 @@ func (r *repair) leftovers(ctx context.Context) error {
 
 // leftover removes a secret of the index if nothing leads to it. The names were listed before
 // the index was walked, so what was created since is not among them. But a listing and a
-// walk may both be old: so what was made within a day stays, and the index is walked
+// walk may both be old: so what was written within a day stays, and the index is walked
 // again before anything goes.
 func (r *repair) leftover(ctx context.Context, name string) error {
 	ref, _ := cutLeaf(name)
@@ -154,30 +152,33 @@ func (r *repair) leftover(ctx context.Context, name string) error {
 	case v.gone || v.absent():
 		return nil
 	}
-	due := r.rests()
-	switch {
-	case givenUp(v.index) && len(v.index.Paced) > 0 && !due:
-		rested := age(v.index.Paced[len(v.index.Paced)-1])
-		if rested < grace {
-			r.wait(OrphanedLeaf, grace-rested)
-			return nil
-		}
-		due = true
-	case givenUp(v.index) && due:
-	case isYoung(ref):
-		r.wait(OrphanedLeaf, grace)
+	rested, ended := unwritten(v), givenUp(v.index) && len(v.index.Paced) > 0
+	if rested < grace && !(ended && r.rests()) {
+		r.wait(OrphanedLeaf, grace-max(rested, 0))
 		return nil
 	}
 	if again, err := r.leadsTo(ctx, name); err != nil || again {
 		return err
 	}
 	return r.mend(ctx, OrphanedLeaf, 1, func(ctx context.Context) error {
-		if due {
+		if ended || r.rests() {
 			return r.store.driver.Delete(ctx, name)
 		}
 		_, err := r.giveUpOne(ctx, name, false) // so that whoever remembers it notices
 		return err
 	})
+}
+
+// unwritten returns for how long an index secret was not written, as far as it tells. Where
+// it does not, reads are current, so that nothing leads to it for certain: it is a day.
+func unwritten(v *view) time.Duration {
+	if paced := v.index.Paced; len(paced) > 0 {
+		return age(paced[len(paced)-1])
+	}
+	if age, known := leafAge(v.name); known {
+		return age
+	}
+	return grace
 }
 
 // leadsTo walks the index again, once in a run, and reports whether it leads to a secret.
