@@ -37,8 +37,11 @@ type BatchError struct {
 	Saved, Total int
 	// Failed says why tokens were not saved. One whose error is [ErrOutcomeUnknown] may be.
 	Failed map[int]error
-	// Left are those that were not tried, since an error of the service ended it.
+	// Left are those that were not tried, since an error of the service, or the end of the
+	// context, ended it.
 	Left []int
+
+	ended error // the context's
 }
 
 // Error says how many were saved, and why the first one that failed was not.
@@ -46,13 +49,18 @@ func (e *BatchError) Error() string {
 	text := fmt.Sprintf("tokenkeep: save tokens: %d of %d saved", e.Saved, e.Total)
 	if places := slices.Sorted(maps.Keys(e.Failed)); len(places) > 0 {
 		text += fmt.Sprintf(", %d failed; token %d: %v", len(places), places[0], e.Failed[places[0]])
+	} else if e.ended != nil {
+		text += ": " + e.ended.Error()
 	}
 	return text
 }
 
-// Unwrap gives [errors.Is] the errors of the tokens that failed.
+// Unwrap gives [errors.Is] the errors of the tokens that failed, and that of the context.
 func (e *BatchError) Unwrap() []error {
-	errs := make([]error, 0, len(e.Failed))
+	var errs []error
+	if e.ended != nil {
+		errs = append(errs, e.ended)
+	}
 	for _, place := range slices.Sorted(maps.Keys(e.Failed)) {
 		errs = append(errs, e.Failed[place])
 	}
@@ -91,10 +99,11 @@ func (s *Store) SaveTokens(ctx context.Context, tokens []*OAuthToken) error {
 			e.Saved++
 		}
 	}
-	if e.Saved < e.Total {
-		return e
+	if e.Saved == e.Total {
+		return nil
 	}
-	return nil
+	e.ended = ctx.Err()
+	return e
 }
 
 // refused reports whether an error is one of a token, not of the service.
