@@ -293,7 +293,7 @@ func explore(t *testing.T, sc scenario, d depth) {
 		cut, grew := 0, 0
 		for more := true; more; more = e.next() {
 			w := newWorld(1, d.patience, sc.service(t), sc.clients...)
-			w.audit.unrepaired = e.runs%3 > 0 // it takes its time
+			w.audit.unrepaired = e.runs%10 > 0 // it takes its time
 			before, whole := handedOn(w.service), true
 			w.run(func(steps []step) (int, fate) {
 				at, f := e.choose(steps)

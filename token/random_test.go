@@ -102,6 +102,7 @@ func randomRun(t *testing.T, seed uint64, others ...op) {
 	service.Deliver()
 	w.audit.after()
 	var bad []string
+	w.audit.unrepaired = seed%3 > 0 && len(others) == 0
 	if len(others) > 0 { // one that died may have shut the index
 		w.audit.checkRepair(func(format string, args ...any) { bad = append(bad, fmt.Sprintf(format, args...)) })
 	}
