@@ -206,19 +206,17 @@ func (s *Store) saveBatch(ctx context.Context, batch []*order) (waiting []*order
 	})
 	saved := slices.ContainsFunc(batch, func(o *order) bool { return o.err == nil && !slices.Contains(waiting, o) })
 	for _, o := range batch {
-		switch late := within.Err() != nil && ctx.Err() == nil && outOfTime(o.err); {
-		case late && saved:
+		late := errors.Is(o.err, context.DeadlineExceeded)
+		switch {
+		case ctx.Err() == nil && saved && (late || errors.Is(o.err, ErrUnavailable)):
+			// The service does not take a batch in its time, or not now: as long as some are
+			// saved, the others have another turn.
 			o.err, waiting = nil, append(waiting, o)
-		case late:
+		case late && ctx.Err() == nil && !errors.Is(o.err, ErrUnavailable) && !errors.Is(o.err, ErrOutcomeUnknown):
 			o.err = fmt.Errorf("%w: %w", ErrUnavailable, o.err)
 		}
 	}
 	return waiting
-}
-
-// outOfTime reports whether an order may go better in the time of another batch.
-func outOfTime(err error) bool {
-	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrUnavailable) && !errors.Is(err, ErrQuota)
 }
 
 // apart checks the orders of a batch, and puts those off that have a key of an earlier one:
