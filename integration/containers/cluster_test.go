@@ -60,6 +60,7 @@ func (m *trouble) ofCluster(t *testing.T, length time.Duration) {
 			return
 		}
 		f := faults[n%len(faults)]
+		t.Logf("%v: %s, the leader is %s", time.Since(ends.Add(-length)).Round(time.Millisecond), f.name, leader.name)
 		if err := f.do(ctx); err != nil {
 			t.Fatalf("%s: %v", f.name, err)
 		}

@@ -22,6 +22,11 @@ const (
 	patience  = 2 * time.Second        // for an operation
 	absence   = patience + time.Second // of a worker that is paused or cut off
 	unhurried = 30 * time.Second       // for an operation when all is over
+
+	// What a program does to live in 64 MiB: its store remembers little, and Go collects garbage
+	// before there is much.
+	remember    = 500
+	memoryLimit = "24MiB"
 )
 
 // A crew are the workers on one store, each in a seat. When one is killed, another one
@@ -86,6 +91,7 @@ func (c *crew) start(ctx context.Context, do string, env map[string]string) (*wo
 	}
 	env["WORKER_DO"], env["WORKER_SERVICE"], env["WORKER_SERVERS"], env["WORKER_TOKEN"] = do, c.service.name, servers, c.service.token
 	env["WORKER_NUMBER"], env["WORKER_SEED"] = strconv.Itoa(w.log.Worker), strconv.FormatInt(c.seed, 10)
+	env["WORKER_REMEMBER"], env["GOMEMLIMIT"] = strconv.Itoa(remember), memoryLimit
 	env["WORKER_START"] = strconv.FormatInt(c.started, 10)
 	w.Unit, err = c.stage.Start(ctx, stage.Program{Name: name, Binary: stage.Worker, Env: env, Confined: true, Says: w.log.Add})
 	return w, err

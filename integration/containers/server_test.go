@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -84,6 +85,11 @@ func startServer(t *testing.T, on stage.Stage, name, binary string, env map[stri
 		t.Fatal(err)
 	}
 	s.Unit = unit
+	t.Cleanup(func() {
+		if text := s.Trace(); t.Failed() && text != "" {
+			t.Logf("%s wrote:\n%s", name, text)
+		}
+	})
 	return s
 }
 
@@ -130,6 +136,7 @@ func startVault(t *testing.T, on stage.Stage, n int) *service {
 	for i := range n {
 		name := fmt.Sprint("node-", i)
 		env := map[string]string{
+			"VAULT_LOG_LEVEL": os.Getenv("VAULT_LOG_LEVEL"),
 			"VAULT_NODE": name, "VAULT_DIR": on.Dir(name),
 			"VAULT_LISTEN": on.Listen(name, apiPort), "VAULT_CLUSTER": on.Listen(name, clusterPort),
 			// What a node calls itself is where it listens, or its name where the network has names.

@@ -29,6 +29,7 @@ type keeper struct {
 	key       string
 	token     string
 	mounted   bool
+	unsealed  time.Time // when it was tried
 	said      State
 }
 
@@ -94,7 +95,16 @@ func (k *keeper) initialize(ctx context.Context) error {
 	return os.WriteFile(k.file(), text, 0o600)
 }
 
+// patience is how long a node may take to unseal itself once it has the key. To give it the key
+// again meanwhile makes a node that joins a cluster run for office twice, and hear once that it has
+// lost it.
+const patience = 5 * time.Second
+
 func (k *keeper) unseal(ctx context.Context) error {
+	if time.Since(k.unsealed) < patience {
+		return nil
+	}
+	k.unsealed = time.Now()
 	if k.key == "" {
 		text, err := os.ReadFile(k.file())
 		if err != nil {

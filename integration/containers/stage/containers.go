@@ -235,6 +235,9 @@ func (b *box) Wait(ctx context.Context) error {
 	return nil
 }
 
+// Trace is the end of its standard error.
+func (b *box) Trace() string { return b.errs.String() }
+
 // Remove removes the container, whatever it does.
 func (b *box) Remove(ctx context.Context) error {
 	_, _ = b.stage.docker.ContainerUnpause(ctx, b.id, client.ContainerUnpauseOptions{}) // one that is paused cannot be killed

@@ -240,5 +240,8 @@ func (c *child) Wait(ctx context.Context) error {
 	}
 }
 
+// Trace is the end of its standard error.
+func (c *child) Trace() string { return c.errs.String() }
+
 // Remove has nothing to remove: a process leaves nothing.
 func (*child) Remove(context.Context) error { return nil }

@@ -73,6 +73,8 @@ type Unit interface {
 	Mend(ctx context.Context) error
 	// Wait waits until it has ended by itself and its output has been read.
 	Wait(ctx context.Context) error
+	// Trace is the end of what it wrote to its standard error.
+	Trace() string
 	// Remove removes what is left of it when it has ended.
 	Remove(ctx context.Context) error
 }
@@ -100,7 +102,7 @@ type tail struct {
 	text []byte
 }
 
-const tailSize = 4 << 10
+const tailSize = 32 << 10
 
 func (t *tail) Write(b []byte) (int, error) {
 	t.mu.Lock()

@@ -16,6 +16,7 @@
 //	WORKER_PAUSE     about how long each of them waits between operations
 //	WORKER_TIMEOUT   how long an operation may take
 //	WORKER_TOKENS    how many tokens it fills in or lists
+//	WORKER_REMEMBER  how many secrets its store remembers; empty: as many as by default
 //	WORKER_STDIN     if set, it ends when its standard input does
 package main
 
@@ -80,6 +81,7 @@ func run() error {
 type config struct {
 	service, servers, token string
 	number, clients, tokens int
+	remember                int
 	seed, start             int64
 	length, pause, timeout  time.Duration
 }
@@ -104,6 +106,7 @@ func readConfig(env func(string) string) (config, error) {
 		return d
 	}
 	c.number, c.clients, c.tokens = int(number("WORKER_NUMBER")), int(number("WORKER_CLIENTS")), int(number("WORKER_TOKENS"))
+	c.remember = int(number("WORKER_REMEMBER"))
 	c.seed, c.start = number("WORKER_SEED"), number("WORKER_START")
 	c.length, c.pause, c.timeout = duration("WORKER_FOR"), duration("WORKER_PAUSE"), duration("WORKER_TIMEOUT")
 	return c, errors.Join(errs...)

@@ -40,6 +40,8 @@ func open(ctx context.Context, c config) (*token.Store, error) {
 	return nil, fmt.Errorf("WORKER_SERVICE %q is no service", c.service)
 }
 
+func (c config) options() token.Options { return token.Options{Remember: c.remember} }
+
 func openAWS(c config) (*token.Store, error) {
 	client := secretsmanager.New(secretsmanager.Options{
 		Region:       "us-east-1",
@@ -47,7 +49,7 @@ func openAWS(c config) (*token.Store, error) {
 		HTTPClient:   &http.Client{Transport: transport(c.servers)},
 		Credentials:  credentials.NewStaticCredentialsProvider("AKIDWORKER", "worker", ""),
 	})
-	return awssm.New(client, prefix, nil)
+	return awssm.New(client, prefix, &awssm.Options{Store: c.options()})
 }
 
 // openGCP asks a connection that is silent whether it lives: one that a network has lost would
@@ -63,7 +65,7 @@ func openGCP(ctx context.Context, c config) (*token.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return gcpsm.New(client, "projects/tokenkeep/locations/europe-west3", prefix, &gcpsm.Options{Pace: gcpsm.Pace{ProjectWrites: -1}})
+	return gcpsm.New(client, "projects/tokenkeep/locations/europe-west3", prefix, &gcpsm.Options{Store: c.options(), Pace: gcpsm.Pace{ProjectWrites: -1}})
 }
 
 func openVault(c config) (*token.Store, error) {
@@ -79,7 +81,7 @@ func openVault(c config) (*token.Store, error) {
 		return nil, err
 	}
 	client.SetToken(c.token)
-	return vaultstore.New(client, "secret", prefix, nil)
+	return vaultstore.New(client, "secret", prefix, &vaultstore.Options{Store: c.options()})
 }
 
 // transport connects to one server after the other, as by a name with several addresses.
