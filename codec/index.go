@@ -28,6 +28,14 @@ func NewHash(key []byte, kind, value string) Hash {
 	return Hash(mac.Sum(nil)[:len(Hash{})])
 }
 
+// FirstUnder returns the lowest hash that begins with the bits of a valid prefix.
+func FirstUnder(prefix string) (h Hash) {
+	for i, bit := range []byte(prefix) {
+		h[i/8] |= (bit - '0') << (7 - i%8)
+	}
+	return h
+}
+
 // Under reports whether h begins with the bits of prefix, a text of 0 and 1.
 func (h Hash) Under(prefix string) bool {
 	for i, bit := range []byte(prefix) {

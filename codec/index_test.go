@@ -67,6 +67,11 @@ func TestAHashIsUnderItsOwnBits(t *testing.T) {
 			}
 		}
 	}
+	for _, prefix := range []string{"", "0", "1", all[:13], strings.Repeat("1", MaxPrefix)} {
+		if first := FirstUnder(prefix); !first.Under(prefix + strings.Repeat("0", 8*len(first)-len(prefix))) {
+			t.Errorf("the first hash under %q is %v", prefix, first)
+		}
+	}
 	for _, prefix := range []string{all + "0", "2", "x", "1010 "} {
 		if h.Under(prefix) {
 			t.Errorf("under %q", prefix)

@@ -163,21 +163,14 @@ func (x *index) relink(ctx context.Context) {
 	if !x.outdated() || s.worn(x.root.index, rootBudget) || s.busy(x.root.index) {
 		return
 	}
-	var links []*link
-	for _, prefix := range slices.Sorted(maps.Keys(x.root.index.Leaves)) {
-		l := &link{prefix: prefix, name: x.root.index.Leaves[prefix], leaves: map[string]string{}}
-		if x.leaves[l.name] == nil && !x.root.index.Moving {
-			continue // not met
-		}
-		if x.follow(ctx, x.root, prefix, l) != nil {
-			return
-		}
-		links = append(links, l)
+	links, err := x.links(ctx)
+	if err != nil {
+		return
 	}
 	rests := s.limits.DeletedNameRests >= grace
 	removed := s.removeRetired(ctx, x.root.index)
 	var free []string // what the root does not name any more, if it is written as told last
-	err := s.change(ctx, newChange(x.root, func(root *codec.Index) (err error) {
+	err = s.change(ctx, newChange(x.root, func(root *codec.Index) (err error) {
 		if s.worn(root, rootBudget) || s.busy(root) {
 			return errUnchanged // what is remembered of it may be old
 		}
@@ -193,6 +186,37 @@ func (x *index) relink(ctx context.Context) {
 	for _, name := range free {
 		_ = s.driver.Delete(ctx, name)
 	}
+}
+
+// relinkMost is how many leaves an operation looks at to tell the root, if it is not told at
+// once: those that it did not meet, too, so that they need no write of their own.
+const relinkMost = 32
+
+// links finds out what took the place of the leaves that the root names.
+func (x *index) links(ctx context.Context) (links []*link, err error) {
+	prefixes := slices.Sorted(maps.Keys(x.root.index.Leaves))
+	met := func(prefix string) bool { return x.leaves[x.root.index.Leaves[prefix]] != nil || x.root.index.Moving }
+	if i := slices.IndexFunc(prefixes, met); i > 0 { // so that each has its turn to be the first
+		prefixes = append(prefixes[i:], prefixes[:i]...)
+	}
+	others := 0
+	if x.store.worn(x.root.index, calmBudget) {
+		others = relinkMost
+	}
+	for _, prefix := range prefixes {
+		l := &link{prefix: prefix, name: x.root.index.Leaves[prefix], leaves: map[string]string{}}
+		if !met(prefix) {
+			if others--; others < 0 {
+				continue
+			}
+			_ = x.prefetch(ctx, guess(x.root.index.Key, l.name, prefix, codec.FirstUnder(prefix)))
+		}
+		if err := x.follow(ctx, x.root, prefix, l); err != nil {
+			return nil, err
+		}
+		links = append(links, l)
+	}
+	return links, nil
 }
 
 // removeRetired removes sealed leaves that have rested. Rule 7 is that of names: an

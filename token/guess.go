@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"maps"
+	"slices"
 
 	"github.com/tokenkeep/tokenkeep/codec"
 )
@@ -16,9 +18,14 @@ import (
 // guess: a sealed leaf says what took its place, and a name is as random as the leaf's that
 // the line began with.
 
-// guessDepth is how many seals ahead are guessed: 1 + 2 + 4 + 8 names, which a service that
-// reads secrets in batches (AWS: 20) reads in one call.
-const guessDepth = 3
+// How many seals ahead are guessed: as many as make 15 names in all, with which a service
+// that reads secrets in batches (AWS: 20) needs one call. Where a leaf may be split each time,
+// that is a tree. Where it is mostly followed by one, it is a line, and its first splits.
+const (
+	treeDepth  = 3 // 1 + 2 + 4 + 8
+	lineDepth  = 8
+	lineSplits = 6
+)
 
 // successor returns the name of the leaf that takes the place of another one for a prefix.
 func successor(hashKey []byte, name, prefix string) string {
@@ -40,21 +47,38 @@ func (x *index) readAhead(ctx context.Context, from *view, h codec.Hash, trust b
 	if from == x.root && !x.store.worn(from.index, calmBudget) {
 		return // it was told at once
 	}
+	_ = x.prefetch(ctx, guess(x.root.index.Key, name, prefix, h)) // what could not be read is read one by one
+}
+
+// guess returns a leaf and the leaves that may have taken its place for a hash.
+func guess(hashKey []byte, name, prefix string, h codec.Hash) []string {
 	names := []string{name}
-	level := map[string]string{name: prefix}
-	for range guessDepth {
-		next := map[string]string{}
-		for name, prefix := range level {
-			for _, below := range []string{prefix, prefix + "0", prefix + "1"} {
-				if h.Under(below) {
-					next[successor(x.root.index.Key, name, below)] = below
-				}
-			}
+	half := func(prefix string) string {
+		if h.Under(prefix + "0") {
+			return prefix + "0"
 		}
-		for name := range next {
+		return prefix + "1"
+	}
+	if len(prefix) >= busyPrefix {
+		for i := range lineDepth {
+			if i < lineSplits {
+				names = append(names, successor(hashKey, name, half(prefix)))
+			}
+			name = successor(hashKey, name, prefix)
 			names = append(names, name)
 		}
+		return names
+	}
+	level := map[string]string{name: prefix}
+	for range treeDepth {
+		next := map[string]string{}
+		for name, prefix := range level {
+			for _, below := range []string{prefix, half(prefix)} {
+				next[successor(hashKey, name, below)] = below
+			}
+		}
+		names = append(names, slices.Sorted(maps.Keys(next))...)
 		level = next
 	}
-	_ = x.prefetch(ctx, names) // what could not be read is read one by one
+	return names
 }
