@@ -2,6 +2,7 @@ package gcpsm
 
 import (
 	"context"
+	"errors"
 
 	"github.com/tokenkeep/tokenkeep/token/driver"
 )
@@ -24,7 +25,10 @@ func (d *Driver) Clean(ctx context.Context, name string, dryRun bool) (old int, 
 		return 0, err
 	}
 	found, e := call(ctx, d, opListVersions, name, d.activeOf(name), d.listActive)
-	if e != nil {
+	switch {
+	case e != nil && errors.Is(e.Kind, errNone): // the list does not know the secret yet
+		return 0, nil
+	case e != nil:
 		return 0, e
 	}
 	head, _ := parseRevision(item.Revision)

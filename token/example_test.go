@@ -203,3 +203,38 @@ func ExampleSecret() {
 	// "REDACTED" <nil>
 	// true true
 }
+
+// Look first, and then mend.
+func ExampleStore_Repair() {
+	driver := memstore.NewDriver()
+	store, err := token.NewStore(driver, nil)
+	if err == nil {
+		err = store.SaveToken(context.Background(), userToken("one", "ann@example.com:60001", "1000.CLIENT"))
+	}
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	driver.Remove("index") // somebody cleans up by hand
+
+	ctx := context.Background()
+	for _, dry := range []bool{true, false} {
+		report, err := store.Repair(ctx, token.RepairOptions{DryRun: dry})
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		c := report.Count(token.LostIndex)
+		fmt.Printf("%s: %d found, %d fixed\n", c.Problem, c.Found, c.Fixed)
+	}
+	found, err := store.FindToken(ctx, &token.OAuthToken{UserSignature: token.UserSignature{Name: "ann@example.com:60001"}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(found.ID)
+	// Output:
+	// lost index: 1 found, 0 fixed
+	// lost index: 1 found, 1 fixed
+	// one
+}

@@ -98,13 +98,16 @@ func KeepLatestExpiry(records []*OAuthToken) (keep string) {
 // format. [ErrInvalid] for a From that is none, and for a rule that names none of its
 // records.
 func (s *Store) Repair(ctx context.Context, opts RepairOptions) (RepairReport, error) {
+	own, err := s.apart()
+	if err != nil {
+		return RepairReport{}, fmt.Errorf("tokenkeep: repair: %w", err)
+	}
 	r := &repair{
-		store: s, opts: opts, counts: make(map[Problem]*RepairCount),
+		store: own, owner: s, opts: opts, counts: make(map[Problem]*RepairCount),
 		twins: make(map[string]bool), regained: make(map[string]bool), listed: make(map[string]bool),
 	}
 	r.report.DryRun = opts.DryRun
-	err := r.begin(opts.From)
-	if err == nil {
+	if err = r.begin(opts.From); err == nil {
 		err = r.run(ctx)
 	}
 	if err = errors.Join(append(r.failures, err)...); err != nil {
@@ -114,9 +117,24 @@ func (s *Store) Repair(ctx context.Context, opts RepairOptions) (RepairReport, e
 	return r.report, err
 }
 
+// repairRemembers is how many records a repair remembers.
+const repairRemembers = 1000
+
+// apart returns a store on the same service that remembers nothing, as another process has
+// it: what a hand took away is no stale read to it, and it does not crowd out what the
+// store remembers.
+func (s *Store) apart() (*Store, error) {
+	own := *s
+	var err error
+	own.memory, err = newMemory(repairRemembers)
+	own.gathering = newGathering()
+	return &own, err
+}
+
 // A repair is one run of Repair.
 type repair struct {
-	store  *Store
+	store  *Store // apart from its owner
+	owner  *Store
 	opts   RepairOptions
 	report RepairReport
 	counts map[Problem]*RepairCount

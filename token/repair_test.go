@@ -540,3 +540,28 @@ func TestARecordWhoseTombstoneWasRemovedIsNotFound(t *testing.T) {
 		}
 	})
 }
+
+func TestNumberOfCallsOfARepair(t *testing.T) {
+	run := func(t *testing.T, d *memstore.Driver, opts token.RepairOptions) *counter {
+		t.Helper()
+		c := count(d)
+		if _, err := open(t, d).Repair(t.Context(), opts); err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	for _, dry := range []bool{true, false} {
+		run(t, stocked(t), token.RepairOptions{DryRun: dry}).want(t, "a repair of what is well", "names, get index, get 5, get index")
+	}
+	d := stocked(t)
+	dropKey(t, d, "user", "U1")
+	// The record and its leaf to be sure, then the gain: the record, its keys, the claim, the record.
+	run(t, d, token.RepairOptions{}).want(t, "a repair of a missing entry",
+		"names, get index, get 5, get index, get token, get index, get token, get index, put index, put token")
+	d = stocked(t)
+	addEntry(t, d, "user", "U9", codec.Entry{Ref: codec.RefOf("chosen")})
+	run(t, d, token.RepairOptions{}).want(t, "a repair of a dead entry", "names, get index, get 5, get index, get token, get index, put index")
+	// The root and the records, the root shut and opened, and all once more.
+	run(t, stocked(t), token.RepairOptions{Rebuild: true}).want(t, "a rebuild",
+		"names, get index, get index, get 5, get index, put index, put index, names, get index, get 5, get index")
+}

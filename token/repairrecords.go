@@ -77,7 +77,10 @@ func (r *repair) bury(ctx context.Context, v *view) (gone bool, err error) {
 		if err != nil || now.absent() || now.live() {
 			return err
 		}
-		return r.store.purge(ctx, now)
+		if err = r.store.purge(ctx, now); err == nil {
+			r.owner.memory.forget(v.name)
+		}
+		return err
 	})
 }
 

@@ -241,6 +241,7 @@ func (r *repair) decide(ctx context.Context, h codec.Hash, refs []string) (*Dupl
 				r.store.cleanUp(ctx, graves)
 				return d, left, err
 			}
+			r.owner.memory.keep(tombstone)
 			graves = append(graves, &grave{t.ref, was, tombstone})
 		}
 	}

@@ -83,6 +83,19 @@ func inVault(ctx context.Context) error {
 	return migrate(ctx, store)
 }
 
+func mend(ctx context.Context, store *token.Store) error {
+	report, err := store.Repair(ctx, token.RepairOptions{DryRun: true})
+	if err != nil {
+		return err
+	}
+	fmt.Println(report) // 12000 records, 3 tombstones, 17 index secrets, and what is wrong
+	if report.Clean() {
+		return nil
+	}
+	_, err = store.Repair(ctx, token.RepairOptions{})
+	return err
+}
+
 func migrate(ctx context.Context, store *token.Store) error {
 	file, err := os.ReadFile("sdk_tokens.txt")
 	if err != nil {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/tokenkeep/tokenkeep/awssm/awssmtest"
 	tokens "github.com/tokenkeep/tokenkeep/token"
+	"github.com/tokenkeep/tokenkeep/token/memstore"
 	"github.com/tokenkeep/tokenkeep/vaultstore/vaultstoretest"
 )
 
@@ -43,7 +44,7 @@ func TestTheCodeOfTheReadmeIsThatOfThisProgram(t *testing.T) {
 		imports(t, "keep"), body(t, "keep"),
 		strings.TrimSuffix(body(t, "atGoogle"), "return migrate(ctx, store)\n"),
 		strings.TrimSuffix(body(t, "inVault"), "return migrate(ctx, store)\n"),
-		body(t, "migrate"), body(t, "double"),
+		body(t, "mend"), body(t, "migrate"), body(t, "double"),
 	}
 	if diff := cmp.Diff(compiled, shown); diff != "" {
 		t.Errorf("the go blocks of README.md are not the bodies of the functions (-main.go +README.md):\n%s", diff)
@@ -244,6 +245,24 @@ func TestTheLinksOfTheReadmeLeadSomewhere(t *testing.T) {
 		}
 		if heading != "" && !slices.Contains(anchors(target), heading) {
 			t.Errorf("link to %s: there is no such heading", m[1])
+		}
+	}
+}
+
+func TestMendMendsAStore(t *testing.T) {
+	d := memstore.NewDriver()
+	store, err := tokens.NewStore(d, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	saveAll(t.Context(), t, store, user(1, ""))
+	d.Remove("index")
+	for range 2 {
+		if err := mend(t.Context(), store); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := store.FindToken(t.Context(), byUser(1)); err != nil {
+			t.Error(err)
 		}
 	}
 }

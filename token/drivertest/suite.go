@@ -87,7 +87,7 @@ func (s Suite) Run(t *testing.T) {
 	}
 	for _, group := range [][]promise{
 		promisesOfGet, promisesOfPut, promisesOfOutcome, promisesOfRaces,
-		promisesOfDelete, promisesOfNames, promisesOfAll,
+		promisesOfDelete, promisesOfNames, promisesOfAll, promisesOfCleaner,
 	} {
 		for _, p := range group {
 			t.Run(p.sentence, func(t *testing.T) { p.test(t, newBench(t, s)) })
