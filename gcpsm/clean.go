@@ -9,8 +9,8 @@ import (
 
 var _ driver.Cleaner = (*Driver)(nil)
 
-// Clean implements driver.Cleaner. It destroys the active versions below the head, and needs the right to
-// list versions (secretmanager.versions.list), which nothing else does. The list may be
+// Clean implements driver.Cleaner. It destroys the active versions below the head, and needs the
+// right to list versions (secretmanager.versions.list), which saves do without. The list may be
 // old; but a version below a head stays below one. It takes three requests for each secret, and
 // one for each version.
 func (d *Driver) Clean(ctx context.Context, name string, dryRun bool) (old int, err error) {

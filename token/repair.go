@@ -21,10 +21,10 @@ type RepairOptions struct {
 	// Rebuild makes the whole index anew from the records alone, in as few secrets as
 	// its size needs, also if nothing seems to be wrong with it: for an index that was
 	// edited by hand, or that is larger than it needs to be. A lost or damaged index is
-	// rebuilt without being asked for. Until it stands, operations of other processes
-	// fail with [ErrCorrupt] or [ErrUnavailable], for as long as it takes to write every
-	// secret of the old index twice and of the new one once. If a run ends before that, the
-	// index stays shut until another one.
+	// rebuilt without being asked for. While the index is shut, operations of all
+	// processes fail with [ErrCorrupt] or [ErrUnavailable]: for as long as it takes to read
+	// and to write each of its secrets once. If a run ends before that, the index stays shut
+	// until another run.
 	Rebuild bool
 
 	// Duplicates decides which of several records of one identity stays. It gets copies
@@ -32,7 +32,7 @@ type RepairOptions struct {
 	// returns the ID of the one to keep: those that cannot be beside it are deleted, and
 	// their fields are lost. With "" all stay. It may be asked again about records that
 	// change meanwhile, and is asked in a dry run too. Nil: duplicates are listed and
-	// nothing else. [KeepLatestExpiry] is one.
+	// nothing else, and the index stays as it is for them. [KeepLatestExpiry] is one.
 	Duplicates func(records []*OAuthToken) (keep string)
 
 	// OldVersions looks for values that were replaced and that the service still keeps,
@@ -44,10 +44,10 @@ type RepairOptions struct {
 	// goroutine that runs.
 	Progress func(RepairProgress)
 
-	// From is where a run goes on that was cut short: Next of its report. The records are
-	// read again all the same; what is not done again is the destruction of old versions, and
-	// the comparison of the index with the records as far as it came. Empty: the beginning, which is always
-	// right too. With From, an index is rebuilt only if it is damaged.
+	// From is where a run goes on that was cut short: Next of its report. The records are read
+	// again all the same; what is not done again is the destruction of old versions, and the
+	// comparison of the index with the records as far as it came. Empty: the beginning, which is
+	// always right too. With From, an index is rebuilt only if it is damaged.
 	From string
 }
 
@@ -88,9 +88,9 @@ func KeepLatestExpiry(records []*OAuthToken) (keep string) {
 // says when another run will find it due. Never decided without a rule is which of two
 // records stays, and never touched is what cannot be read.
 //
-// It reads each record once and each secret of the index twice, and keeps some 100 bytes in memory for
-// each record. Each step is bounded by Options.Timeout, the run as a whole by ctx. The
-// driver has to be able to list the names, and to delete.
+// It reads each record once and each secret of the index twice, and keeps some 100 bytes in
+// memory for each record. Each step is bounded by Options.Timeout, the run as a whole by ctx.
+// The driver has to be able to list the names, and to delete.
 //
 // An error says what could not be done; the report is right all the same, and says how far
 // the run came. [ErrCorrupt] is returned for an index that has to be restored first: its root,
@@ -157,7 +157,8 @@ type repair struct {
 	grew bool
 	// unclean: what was replaced may not be looked at, or not be destroyed.
 	unclean bool
-	// failures are the errors of what could not be mended, the first of them at the place failedAt.
+	// failures are the errors of what could not be mended, the first of them at the place
+	// failedAt.
 	failures []error
 	failedAt place
 }

@@ -555,7 +555,8 @@ func TestNumberOfCallsOfARepair(t *testing.T) {
 	}
 	d := stocked(t)
 	dropKey(t, d, "user", "U1")
-	// The record and its leaf to be sure, then the gain: the record, its keys, the claim, the record.
+	// The record and its leaf to be sure, then the gain: the record, its keys, the claim, the
+	// record.
 	run(t, d, token.RepairOptions{}).want(t, "a repair of a missing entry",
 		"names, get index, get 5, get index, get token, get index, get token, get index, put index, put token")
 	d = stocked(t)

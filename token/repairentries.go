@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 
@@ -61,7 +60,7 @@ func (r *repair) entries(ctx context.Context) error {
 func (r *repair) sameIndex(ctx context.Context) (*index, error) {
 	x, err := r.openRoot(ctx)
 	if err == nil && (x == nil || !bytes.Equal(x.root.index.Key, r.shape.root.index.Key)) {
-		err = fmt.Errorf("%w: the index is being rebuilt elsewhere", ErrConflict)
+		err = errElsewhere
 	}
 	return x, err
 }
@@ -86,7 +85,7 @@ func (r *repair) leafAt(ctx context.Context, x *index, h codec.Hash) (*view, err
 			return nil, err
 		}
 		if !bytes.Equal(x.root.index.Key, r.shape.root.index.Key) {
-			return nil, fmt.Errorf("%w: the index is being rebuilt elsewhere", ErrConflict)
+			return nil, errElsewhere
 		}
 	}
 }
@@ -141,7 +140,7 @@ func (r *repair) compare(ctx context.Context, leaf *view) error {
 		}
 	}
 	slices.SortFunc(suspects, func(a, b suspect) int {
-		if c := slices.Compare(a.hash[:], b.hash[:]); c != 0 {
+		if c := a.hash.Compare(b.hash); c != 0 {
 			return c
 		}
 		return compareAge(a.entry.Ref, b.entry.Ref)
@@ -380,85 +379,4 @@ func (e *striking) apply(x *codec.Index) error {
 		return errUnchanged
 	}
 	return nil
-}
-
-// miss looks at records that do not seem to stand in a leaf under a key.
-func (r *repair) miss(ctx context.Context, missing []keyAt) error {
-	for page := range slices.Chunk(missing, pageSize) {
-		var refs []string
-		for _, k := range page {
-			refs = append(refs, r.survey.refs[k.at])
-		}
-		views, err := r.readRefs(ctx, refs)
-		if err != nil {
-			return err
-		}
-		var x *index // read after the records: who gained a key stands there
-		for _, k := range page {
-			ref := r.survey.refs[k.at]
-			v := views[ref]
-			if r.regained[ref] || !v.live() || ailing(ref, v) != nil || !slices.Contains(hashes(v.record, r.shape.root.index.Key), k.hash) {
-				continue
-			}
-			stands := false
-			err := r.store.retry(ctx, func(ctx context.Context) (err error) {
-				if x == nil {
-					if x, err = r.sameIndex(ctx); err != nil {
-						return err
-					}
-				}
-				leaf, err := r.leafAt(ctx, x, k.hash)
-				if err == nil {
-					stands = entryOf(leaf.index.Entries[k.hash], ref) >= 0
-				}
-				return err
-			})
-			if err != nil {
-				return err
-			}
-			if stands {
-				continue
-			}
-			r.regained[ref] = true
-			if err := r.mend(ctx, MissingEntry, 1, func(ctx context.Context) error { return r.regain(ctx, ref) }); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// regain lets a record gain the keys anew that do not find it, as a save does it: the keys are
-// claimed, others are judged and fenced, and the record is written from the base of the
-// claim (rules 1 and 2).
-func (r *repair) regain(ctx context.Context, ref string) error {
-	a := &attempt{store: r.store, judges: make(map[key][]*judged), views: make(map[string]*view)}
-	v, err := a.record(ctx, ref)
-	if err != nil || !v.live() || ailing(ref, v) != nil {
-		return err
-	}
-	var missing []key
-	for _, k := range indexKeys(v.record) {
-		list, err := a.judge(ctx, k)
-		if err != nil {
-			return err
-		}
-		if !slices.ContainsFunc(list, func(j *judged) bool { return j.entry.Ref == ref }) {
-			missing = append(missing, k)
-		}
-	}
-	if len(missing) == 0 {
-		return nil
-	}
-	p := &plan{to: target{ref, v}}
-	if err := a.planClaims(ctx, p, v.record, missing); err != nil {
-		return err
-	}
-	if err := a.claim(ctx, p); err != nil {
-		r.grew = r.grew || errors.Is(err, errGrew)
-		return err
-	}
-	touched := *v.record
-	_, err = r.store.write(ctx, v, codec.KindToken, asRecord(&touched))
-	return err
 }

@@ -147,8 +147,8 @@ func TestEveryCrashPointOfARepairInAStoreThatIsInUse(t *testing.T) {
 	}
 }
 
-// TestRepairsAmongFiveClientsAtRandom lets clients do what they like while the store is repaired, and
-// its index rebuilt.
+// TestRepairsAmongFiveClientsAtRandom lets clients do what they like while the store is
+// repaired, and its index rebuilt.
 func TestRepairsAmongFiveClientsAtRandom(t *testing.T) {
 	runs := *simRuns
 	switch {

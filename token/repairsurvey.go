@@ -34,7 +34,7 @@ type keyAt struct {
 }
 
 func compareKeys(a, b keyAt) int {
-	if c := slices.Compare(a.hash[:], b.hash[:]); c != 0 {
+	if c := a.hash.Compare(b.hash); c != 0 {
 		return c
 	}
 	return int(a.at) - int(b.at)

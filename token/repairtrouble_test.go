@@ -15,8 +15,8 @@ import (
 	"github.com/tokenkeep/tokenkeep/token/memstore"
 )
 
-// Trouble with the service in the course of a repair, repairs that end early, and what callers get
-// wrong.
+// Trouble with the service in the course of a repair, repairs that end early, and what callers
+// get wrong.
 
 // ill has a bit of everything.
 func ill(t *testing.T) *memstore.Driver {
