@@ -27,7 +27,7 @@ func TestWorkersKeepTheirPromisesWhileAVaultClusterFails(t *testing.T) {
 	}
 	crew := startCrew(t, on, v, seed, *flagSoak)
 	m := &trouble{crew: crew, faults: map[string]int{}}
-	m.ofCluster(t, *flagSoak-3*time.Second)
+	m.ofCluster(t, crew.left())
 	run, err := crew.finish(t.Context())
 	if err != nil {
 		t.Error(err)

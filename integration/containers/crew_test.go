@@ -62,6 +62,9 @@ func startCrew(t *testing.T, on stage.Stage, s *service, seed int64, length time
 	return c
 }
 
+// left is for how long the workers will go on.
+func (c *crew) left() time.Duration { return time.Duration(c.started + int64(c.length) - oplog.Now()) }
+
 // fill starts a worker in a seat.
 func (c *crew) fill(ctx context.Context, seat int) error {
 	w, err := c.start(ctx, "work", map[string]string{
@@ -91,9 +94,12 @@ func (c *crew) start(ctx context.Context, do string, env map[string]string) (*wo
 	}
 	env["WORKER_DO"], env["WORKER_SERVICE"], env["WORKER_SERVERS"], env["WORKER_TOKEN"] = do, c.service.name, servers, c.service.token
 	env["WORKER_NUMBER"], env["WORKER_SEED"] = strconv.Itoa(w.log.Worker), strconv.FormatInt(c.seed, 10)
-	env["WORKER_REMEMBER"], env["GOMEMLIMIT"] = strconv.Itoa(remember), memoryLimit
+	confined := do != "fill"
+	if confined {
+		env["WORKER_REMEMBER"], env["GOMEMLIMIT"] = strconv.Itoa(remember), memoryLimit
+	}
 	env["WORKER_START"] = strconv.FormatInt(c.started, 10)
-	w.Unit, err = c.stage.Start(ctx, stage.Program{Name: name, Binary: stage.Worker, Env: env, Confined: true, Says: w.log.Add})
+	w.Unit, err = c.stage.Start(ctx, stage.Program{Name: name, Binary: stage.Worker, Env: env, Confined: confined, Says: w.log.Add})
 	return w, err
 }
 

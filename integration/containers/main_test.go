@@ -2,11 +2,14 @@ package containers_test
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -18,6 +21,7 @@ import (
 var (
 	flagSoak  = flag.Duration("soak", time.Minute, "for how long the workers work on each service")
 	flagStage = flag.String("stage", "", "where programs run: docker or processes; empty: docker, where it answers")
+	flagImage = flag.String("images", "", "public: run the workers on public images too, if a registry answers")
 	flagSeed  = flag.Int64("faults.seed", 0, "decides what the workers do and what goes wrong; 0: drawn")
 )
 
@@ -30,84 +34,100 @@ func TestMain(m *testing.M) {
 	go func() {
 		<-interrupted
 		fmt.Fprintln(os.Stderr, "interrupted: removing what was started")
-		open.closeAll()
+		if err := open.closeAll(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
 		os.Exit(1)
 	}()
 	code := m.Run()
-	open.closeAll()
+	if err := open.closeAll(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
 	os.Exit(code)
 }
 
-// open are the stages that are not closed yet.
-var open stages
+// open are the stages that are not closed yet, and the engine below them.
+var open opened
 
-type stages struct {
+type opened struct {
 	mu   sync.Mutex
-	list map[stage.Stage]bool
+	list []io.Closer
+	last io.Closer
 }
 
-func (s *stages) add(one stage.Stage) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.list == nil {
-		s.list = map[stage.Stage]bool{}
-	}
-	s.list[one] = true
+func (o *opened) add(one io.Closer) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.list = append(o.list, one)
 }
 
-func (s *stages) close(one stage.Stage) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.list[one] {
+// addLast adds what is closed when all others are.
+func (o *opened) addLast(one io.Closer) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.last = one
+}
+
+// close closes one, unless it is closed already.
+func (o *opened) close(one io.Closer) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	i := slices.Index(o.list, one)
+	if i < 0 {
 		return nil
 	}
-	delete(s.list, one)
+	o.list = slices.Delete(o.list, i, i+1)
 	return one.Close()
 }
 
-func (s *stages) closeAll() {
-	s.mu.Lock()
-	var list []stage.Stage
-	for one := range s.list {
-		list = append(list, one)
+func (o *opened) closeAll() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var errs []error
+	for _, one := range o.list {
+		errs = append(errs, one.Close())
 	}
-	s.mu.Unlock()
-	for _, one := range list {
-		if err := s.close(one); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-		}
+	if o.last != nil {
+		errs = append(errs, o.last.Close())
 	}
+	o.list, o.last = nil, nil
+	return errors.Join(errs...)
 }
 
-// docker is what is found out once: whether containers can be used here, and if not, why.
-var docker = sync.OnceValue(func() (why error) {
+// docker is the engine, or why containers cannot be used here; it is found out once.
+var docker = sync.OnceValues(func() (*stage.Engine, error) {
 	if *flagStage == "processes" {
-		return fmt.Errorf("-stage processes was asked for")
+		return nil, errors.New("-stage processes was asked for")
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	return stage.Docker(ctx)
+	engine, err := stage.Docker(ctx)
+	if err == nil {
+		open.addLast(engine)
+	}
+	return engine, err
 })
 
 // newStage opens a stage with some binaries for the length of a test: containers, or child
 // processes where there is no Docker. The test says which, and why.
 func newStage(t *testing.T, binaries ...string) stage.Stage {
 	t.Helper()
-	why := docker()
+	engine, why := docker()
 	if why != nil && *flagStage == "docker" {
-		t.Fatal("Docker: ", why)
+		t.Fatal(why)
 	}
 	goos := os.Getenv("GOOS")
 	if why == nil {
 		goos = "linux"
 	}
-	bin, err := stage.Build(t.Context(), ".", goos, binaries...)
+	bin, err := build(t.Context(), goos, binaries)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var s stage.Stage
 	if why == nil {
-		if s, err = stage.NewContainers(t.Context(), bin, binaries...); err != nil {
+		if s, err = engine.NewContainers(t.Context(), bin, binaries...); err != nil {
 			t.Fatal(err)
 		}
 		t.Attr("mode", "containers")
@@ -122,4 +142,13 @@ func newStage(t *testing.T, binaries ...string) stage.Stage {
 		}
 	})
 	return s
+}
+
+var building sync.Mutex
+
+// build builds binaries, one test after the other: what one has built the next one finds.
+func build(ctx context.Context, goos string, binaries []string) (string, error) {
+	building.Lock()
+	defer building.Unlock()
+	return stage.Build(ctx, ".", goos, binaries...)
 }

@@ -18,12 +18,14 @@ const (
 
 // A worker that lists many tokens needs little memory.
 func TestAWorkerListsManyTokensInLittleMemory(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ name, service, server string }{
 		{"AWS", "aws", stage.AWSServer},
 		{"GCP", "gcp", stage.GCPServer},
 		{"Vault", "vault", stage.VaultServer},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			on := newStage(t, stage.Worker, c.server)
 			var s *service
 			if c.service == "vault" {

@@ -99,10 +99,17 @@ type service struct {
 	port    int
 	servers []*server
 	token   string
-	// hangs: a restart is a signal to the server, which keeps its state; otherwise it is
-	// killed and started again.
-	hangs bool
+	// restart is how the server can be restarted; empty: not at all.
+	restart restart
 }
+
+// A restart is a way to restart a server.
+type restart string
+
+const (
+	byKill   restart = "server killed"    // and started again, with its files
+	bySignal restart = "server restarted" // by a signal: it breaks its connections and keeps its state
+)
 
 // The ports.
 const (
@@ -118,13 +125,13 @@ func startDouble(t *testing.T, on stage.Stage, name, binary string) *service {
 	if _, err := s.is(t.Context(), "active", active); err != nil {
 		t.Fatal(err)
 	}
-	return &service{name: name, port: doublePort, servers: []*server{s}, hangs: true}
+	return &service{name: name, port: doublePort, servers: []*server{s}, restart: bySignal}
 }
 
 // startVault starts a cluster of Vault nodes, or one of one node.
 func startVault(t *testing.T, on stage.Stage, n int) *service {
 	t.Helper()
-	v := &service{name: "vault", port: apiPort}
+	v := &service{name: "vault", port: apiPort, restart: byKill}
 	reach := func(from, to string, port int) string {
 		address, err := on.Reach(from, to, port)
 		if err != nil {
@@ -137,7 +144,7 @@ func startVault(t *testing.T, on stage.Stage, n int) *service {
 		name := fmt.Sprint("node-", i)
 		env := map[string]string{
 			"VAULT_LOG_LEVEL": os.Getenv("VAULT_LOG_LEVEL"),
-			"VAULT_NODE": name, "VAULT_DIR": on.Dir(name),
+			"VAULT_NODE":      name, "VAULT_DIR": on.Dir(name),
 			"VAULT_LISTEN": on.Listen(name, apiPort), "VAULT_CLUSTER": on.Listen(name, clusterPort),
 			// What a node calls itself is where it listens, or its name where the network has names.
 			"VAULT_API": "http://" + on.Known(name, apiPort), "VAULT_PEER": on.Known(name, clusterPort),

@@ -99,12 +99,11 @@ func (m *trouble) ofWorkers(draw *rand.Rand) fault {
 func (m *trouble) ofServers(draw *rand.Rand) fault {
 	s := m.crew.service.servers[0]
 	for_ := time.Second + time.Duration(draw.Int64N(int64(2*time.Second)))
-	switch {
-	case draw.IntN(2) == 0:
-		return fault{"server paused", during(for_, s.Pause, s.Resume)}
-	case m.crew.service.hangs:
-		return fault{"server restarted", s.Hang}
-	default:
-		return fault{"server killed", during(time.Second, s.Kill, s.Again)}
+	if how := m.crew.service.restart; how != "" && draw.IntN(2) == 0 {
+		if how == bySignal {
+			return fault{string(how), s.Hang}
+		}
+		return fault{string(how), during(time.Second, s.Kill, s.Again)}
 	}
+	return fault{"server paused", during(for_, s.Pause, s.Resume)}
 }

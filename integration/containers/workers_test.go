@@ -25,27 +25,31 @@ func TestWorkersKeepTheirPromisesWhileEverythingFails(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			on := newStage(t, stage.Worker, c.server)
-			s := c.start(t, on)
-			seed := *flagSeed
-			if seed == 0 {
-				seed = 1 + rand.Int64N(1<<31)
-			}
-			began := time.Now()
-			crew := startCrew(t, on, s, seed, *flagSoak)
-			m := &trouble{crew: crew, faults: map[string]int{}}
-			m.make(t, *flagSoak-3*time.Second)
-			run, err := crew.finish(t.Context())
-			if err != nil {
-				t.Error(err)
-			}
-			row := judge.Row{Service: c.name, Mode: on.Mode(), Ran: *flagSoak, Faults: m.faults, Verdict: judge.Judge(run)}
-			t.Logf("seed %d, %v in all\n%s\n%s", seed, time.Since(began).Round(time.Second), judge.Head, row)
-			t.Attr("workers", row.String())
-			report(t, row, seed)
-			if n := m.count(); n < 20 {
-				t.Errorf("only %d faults", n)
-			}
+			workWhileAllFails(t, c.name, on, c.start(t, on))
 		})
+	}
+}
+
+// workWhileAllFails lets a crew work on a service while things go wrong, and judges it.
+func workWhileAllFails(t *testing.T, name string, on stage.Stage, s *service) {
+	t.Helper()
+	seed := *flagSeed
+	if seed == 0 {
+		seed = 1 + rand.Int64N(1<<31)
+	}
+	crew := startCrew(t, on, s, seed, *flagSoak)
+	m := &trouble{crew: crew, faults: map[string]int{}}
+	m.make(t, crew.left()-absence-time.Second)
+	run, err := crew.finish(t.Context())
+	if err != nil {
+		t.Error(err)
+	}
+	row := judge.Row{Service: name, Mode: on.Mode(), Ran: *flagSoak, Faults: m.faults, Verdict: judge.Judge(run)}
+	t.Logf("seed %d\n%s\n%s", seed, judge.Head, row)
+	t.Attr("workers", row.String())
+	report(t, row, seed)
+	if n := m.count(); n < 20 {
+		t.Errorf("only %d faults", n)
 	}
 }
 

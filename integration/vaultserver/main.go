@@ -14,6 +14,8 @@
 //	VAULT_JOIN      the VAULT_API of the first node; empty: this is the first
 //	VAULT_KEY       the unseal key, of all but the first
 //	VAULT_VIA       what to connect to in place of other nodes' VAULT_PEER: "a=b c=d"
+//	VAULT_KEEP      the URL of a server that somebody else runs: it is initialised and unsealed,
+//	                and of the others only VAULT_DIR counts
 //	VAULT_STDIN     if set, it ends when its standard input does
 //
 // On its output it says in lines of JSON what it becomes.
@@ -50,25 +52,25 @@ func main() {
 	}
 }
 
-func run(ctx context.Context) error {
-	node, err := vaultnode.Start(vaultnode.Config{
-		ID: os.Getenv("VAULT_NODE"), Dir: os.Getenv("VAULT_DIR"),
-		Address: os.Getenv("VAULT_LISTEN"), Advertised: os.Getenv("VAULT_API"),
-		ClusterAddress: os.Getenv("VAULT_PEER"), ClusterListen: os.Getenv("VAULT_CLUSTER"),
-		Via: via(os.Getenv("VAULT_VIA")),
-		Log: serverLog(),
-	})
-	if err != nil {
-		return err
-	}
+func run(ctx context.Context) (err error) {
 	k := &keeper{dir: os.Getenv("VAULT_DIR"), join: os.Getenv("VAULT_JOIN"), key: os.Getenv("VAULT_KEY")}
-	// It talks to itself by its own network, whatever others call it.
-	_, port, _ := strings.Cut(os.Getenv("VAULT_LISTEN"), ":")
-	host, _, _ := strings.Cut(os.Getenv("VAULT_LISTEN"), ":")
-	if host == "0.0.0.0" {
-		host = "127.0.0.1"
+	url := os.Getenv("VAULT_KEEP")
+	if url == "" {
+		node, err := vaultnode.Start(vaultnode.Config{
+			ID: os.Getenv("VAULT_NODE"), Dir: os.Getenv("VAULT_DIR"),
+			Address: os.Getenv("VAULT_LISTEN"), Advertised: os.Getenv("VAULT_API"),
+			ClusterAddress: os.Getenv("VAULT_PEER"), ClusterListen: os.Getenv("VAULT_CLUSTER"),
+			Via: via(os.Getenv("VAULT_VIA")),
+			Log: serverLog(),
+		})
+		if err != nil {
+			return err
+		}
+		defer func() { _ = node.Stop() }()
+		// It talks to itself by its own network, whatever others call it.
+		url = "http://" + strings.Replace(os.Getenv("VAULT_LISTEN"), "0.0.0.0", "127.0.0.1", 1)
 	}
-	if k.client, err = vaultnode.NewClient("http://" + host + ":" + port); err != nil {
+	if k.client, err = vaultnode.NewClient(url); err != nil {
 		return err
 	}
 	again := time.NewTicker(100 * time.Millisecond)
@@ -77,7 +79,7 @@ func run(ctx context.Context) error {
 		k.look(ctx)
 		select {
 		case <-ctx.Done():
-			return node.Stop()
+			return nil
 		case <-again.C:
 		}
 	}

@@ -95,10 +95,10 @@ func (r *run) test(ctx context.Context) error {
 		r.skip("the race detector", why)
 	}
 
-	// The steps run beside the last module, whose tests wait a lot.
+	// The steps run beside the last modules, whose tests wait a lot: those after the library.
 	var wg sync.WaitGroup
 	for i, m := range modules {
-		if i == len(modules)-1 {
+		if i == min(1, len(modules)-1) {
 			wg.Go(func() { r.do(ctx, steps) })
 		}
 		r.printf("\n== %s", m.path)

@@ -1,14 +1,13 @@
 package stage
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -28,8 +27,8 @@ const memory = 64 << 20
 
 // Containers is a stage of containers on a network of their own, without a way out.
 type Containers struct {
+	engine  *Engine
 	docker  client.APIClient
-	session string
 	network *testcontainers.DockerNetwork
 	images  map[string]string // by binary
 
@@ -38,32 +37,15 @@ type Containers struct {
 }
 
 // NewContainers returns a stage, with images of the binaries in bin.
-func NewContainers(ctx context.Context, bin string, binaries ...string) (*Containers, error) {
-	docker, err := connect()
-	if err != nil {
-		return nil, err
-	}
-	s := &Containers{docker: docker, session: newSession(), images: map[string]string{}, units: map[*box]bool{}}
-	if err := s.prepare(ctx, bin, binaries); err != nil {
-		return nil, errors.Join(err, s.Close())
-	}
-	return s, nil
-}
-
-func (s *Containers) prepare(ctx context.Context, bin string, binaries []string) (err error) {
-	if s.network, err = tcnetwork.New(ctx, tcnetwork.WithInternal(), tcnetwork.WithLabels(s.labels())); err != nil {
-		return err
-	}
+func (e *Engine) NewContainers(ctx context.Context, bin string, binaries ...string) (_ *Containers, err error) {
+	s := &Containers{engine: e, docker: e.docker, images: map[string]string{}, units: map[*box]bool{}}
 	for _, binary := range binaries {
-		if s.images[binary], err = buildImage(ctx, bin, binary, s.session, s.labels()); err != nil {
-			return err
+		if s.images[binary], err = e.image(ctx, bin, binary); err != nil {
+			return nil, err
 		}
 	}
-	return nil
-}
-
-func (s *Containers) labels() map[string]string {
-	return map[string]string{sessionLabel: s.session, processLabel: strconv.Itoa(os.Getpid())}
+	s.network, err = tcnetwork.New(ctx, tcnetwork.WithInternal(), tcnetwork.WithLabels(e.labels()))
+	return s, err
 }
 
 // Mode says how programs run.
@@ -84,11 +66,18 @@ func (*Containers) Dir(string) string { return dataDir }
 // Start starts a program.
 func (s *Containers) Start(ctx context.Context, p Program) (Unit, error) {
 	request := testcontainers.GenericContainerRequest{ContainerRequest: testcontainers.ContainerRequest{
-		Image: s.images[p.Binary], Env: p.Env, Labels: s.labels(),
+		Image: cmp.Or(p.Image, s.images[p.Binary]), Cmd: p.Args, Env: p.Env, Labels: s.engine.labels(),
 		Networks:       []string{s.network.Name},
 		NetworkAliases: map[string][]string{s.network.Name: {p.Name}},
-		ConfigModifier: func(c *container.Config) { c.User, c.Hostname = nobody, p.Name },
+		ConfigModifier: func(c *container.Config) {
+			if c.Hostname = p.Name; p.Image == "" {
+				c.User = nobody
+			}
+		},
 		HostConfigModifier: func(h *container.HostConfig) {
+			if p.Image != "" {
+				return // as its makers want it
+			}
 			h.CapDrop, h.SecurityOpt = []string{"ALL"}, []string{"no-new-privileges"}
 			if p.Confined {
 				h.ReadonlyRootfs = true
@@ -110,18 +99,21 @@ func (s *Containers) Start(ctx context.Context, p Program) (Unit, error) {
 	return b, b.Again(ctx)
 }
 
-// Close removes all that was made.
+// Close removes the containers and their network.
 func (s *Containers) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	s.mu.Lock()
 	units := slices.Collect(maps.Keys(s.units))
 	s.mu.Unlock()
-	var errs []error
-	for _, b := range units {
-		errs = append(errs, b.Remove(ctx))
+	errs := make([]error, len(units))
+	var wg sync.WaitGroup
+	for i, b := range units {
+		wg.Go(func() { errs[i] = b.Remove(ctx) })
 	}
-	return errors.Join(append(errs, removeSession(ctx, s.docker, s.session), s.docker.Close())...)
+	wg.Wait()
+	_, err := s.docker.NetworkRemove(ctx, s.network.ID, client.NetworkRemoveOptions{})
+	return errors.Join(append(errs, err)...)
 }
 
 // A box is a program in a container.

@@ -13,7 +13,9 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
+	"time"
 
 	"github.com/moby/moby/client"
 	"github.com/testcontainers/testcontainers-go"
@@ -30,40 +32,73 @@ const (
 // confined.
 const dataDir = "/data"
 
-// Docker reports why containers cannot be used here; nil if they can. It removes what runs
-// left that were killed.
-func Docker(ctx context.Context) error {
+// An Engine is a Docker that answers, and the images that were made there.
+type Engine struct {
+	docker  client.APIClient
+	session string
+
+	mu     sync.Mutex
+	images map[string]string // by binary
+}
+
+// Docker returns the engine, or why containers cannot be used here. It removes what runs left
+// that were killed.
+func Docker(ctx context.Context) (*Engine, error) {
 	if runtime.GOOS != "linux" {
-		return errors.New("containers need Docker on Linux, where all processes share a clock")
+		return nil, errors.New("containers need Docker on Linux, where all processes share a clock")
 	}
 	// The settings of testcontainers-go: no reaper, whose image would have to be
 	// downloaded. What is made here has labels, and is removed here.
 	for name, value := range map[string]string{"TESTCONTAINERS_RYUK_DISABLED": "true", "TESTCONTAINERS_HOST_OVERRIDE": "127.0.0.1"} {
 		if err := os.Setenv(name, value); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	log.SetDefault(log.NewNoopLogger())
-	docker, err := connect()
-	if err != nil {
-		return err
-	}
-	defer docker.Close() //nolint:errcheck // it was only asked
-	if _, err := docker.Ping(ctx, client.PingOptions{}); err != nil {
-		return fmt.Errorf("there is no Docker: %w", err)
-	}
-	return sweep(ctx, docker)
-}
-
-func connect() (client.APIClient, error) {
-	c, err := client.New(client.FromEnv)
+	docker, err := client.New(client.FromEnv)
 	if err != nil {
 		return nil, fmt.Errorf("there is no Docker: %w", err)
 	}
-	return c, nil
+	if _, err := docker.Ping(ctx, client.PingOptions{}); err != nil {
+		return nil, errors.Join(fmt.Errorf("there is no Docker: %w", err), docker.Close())
+	}
+	if err := sweep(ctx, docker); err != nil {
+		return nil, errors.Join(err, docker.Close())
+	}
+	return &Engine{docker: docker, session: strings.ToLower(rand.Text()[:12]), images: map[string]string{}}, nil
 }
 
-func newSession() string { return strings.ToLower(rand.Text()[:12]) }
+// Close removes all that was made.
+func (e *Engine) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	return errors.Join(removeSession(ctx, e.docker, e.session), e.docker.Close())
+}
+
+func (e *Engine) labels() map[string]string {
+	return map[string]string{sessionLabel: e.session, processLabel: strconv.Itoa(os.Getpid())}
+}
+
+// Fetchable reports why a public image cannot be had; nil if it is here, or a registry answers.
+func (e *Engine) Fetchable(ctx context.Context, image string) error {
+	if _, err := e.docker.ImageInspect(ctx, image); err == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	_, err := e.docker.DistributionInspect(ctx, image, client.DistributionInspectOptions{})
+	return err
+}
+
+// image returns the name of the image of a binary, which it makes the first time.
+func (e *Engine) image(ctx context.Context, bin, binary string) (name string, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.images[binary] == "" {
+		e.images[binary], err = buildImage(ctx, bin, binary, e.session, e.labels())
+	}
+	return e.images[binary], err
+}
 
 // buildImage makes an image of nothing but a binary and an empty folder, and returns its
 // name.

@@ -88,6 +88,9 @@ func (s *Processes) Dir(name string) string { return filepath.Join(s.dir, name) 
 
 // Start starts a program.
 func (s *Processes) Start(_ context.Context, p Program) (Unit, error) {
+	if p.Image != "" {
+		return nil, fmt.Errorf("%s: an image is no program here", p.Name)
+	}
 	c := &child{stage: s, program: p}
 	if err := c.start(); err != nil {
 		return nil, err

@@ -30,6 +30,10 @@ type Program struct {
 	Binary string
 	// Env is its whole environment.
 	Env map[string]string
+	// Image is a public image in place of Binary, and Args what its entry point is told. Only in
+	// containers.
+	Image string
+	Args  []string
 	// Confined: it gets no disk, no rights and 64 MiB of memory.
 	Confined bool
 	// Says gets each line of its output, in order.

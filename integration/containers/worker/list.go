@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"os"
 	"strconv"
 	"strings"
@@ -13,31 +13,39 @@ import (
 	"github.com/tokenkeep/tokenkeep/token"
 )
 
+// together is how many tokens are saved by one call.
+const together = 50
+
 // fill saves many tokens, each about as large as those of Zoho's services.
 func (w *worker) fill(ctx context.Context) error {
-	next := make(chan int)
+	next := make(chan []*token.OAuthToken)
 	errs := make(chan error, w.clients)
 	var wg sync.WaitGroup
 	for range w.clients {
 		wg.Go(func() {
-			for n := range next {
-				if err := w.store.SaveToken(ctx, example(n)); err != nil {
-					errs <- fmt.Errorf("token %d: %w", n, err)
+			for tokens := range next {
+				if err := w.store.SaveTokens(ctx, tokens); err != nil {
+					errs <- err
 					return
 				}
 			}
 		})
 	}
-	defer wg.Wait()
-	defer close(next)
-	for n := range w.tokens {
+	var err error
+	for first := 0; first < w.tokens && err == nil; first += together {
+		var tokens []*token.OAuthToken
+		for n := first; n < min(first+together, w.tokens); n++ {
+			tokens = append(tokens, example(n))
+		}
 		select {
-		case next <- n:
-		case err := <-errs:
-			return err
+		case next <- tokens:
+		case err = <-errs:
 		}
 	}
-	return nil
+	close(next)
+	wg.Wait()
+	close(errs)
+	return errors.Join(err, <-errs)
 }
 
 func example(n int) *token.OAuthToken {
