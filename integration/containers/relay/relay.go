@@ -25,7 +25,8 @@ type Relay struct {
 // Start starts a relay that listens at an address, for instance "127.0.0.1:0".
 func Start(listen, target string) (*Relay, error) {
 	r := &Relay{Addr: listen, target: target, conns: map[net.Conn]bool{}}
-	return r, r.Open()
+	err := r.Open()
+	return r, err
 }
 
 // Open listens, at first and after Close.

@@ -96,7 +96,8 @@ func (s *Containers) Start(ctx context.Context, p Program) (Unit, error) {
 	if err != nil {
 		return nil, err
 	}
-	return b, b.Again(ctx)
+	err = b.Again(ctx)
+	return b, err
 }
 
 // Close removes the containers and their network.
@@ -106,14 +107,14 @@ func (s *Containers) Close() error {
 	s.mu.Lock()
 	units := slices.Collect(maps.Keys(s.units))
 	s.mu.Unlock()
-	errs := make([]error, len(units))
+	errs := make([]error, len(units)+1)
 	var wg sync.WaitGroup
 	for i, b := range units {
 		wg.Go(func() { errs[i] = b.Remove(ctx) })
 	}
 	wg.Wait()
-	_, err := s.docker.NetworkRemove(ctx, s.network.ID, client.NetworkRemoveOptions{})
-	return errors.Join(append(errs, err)...)
+	_, errs[len(units)] = s.docker.NetworkRemove(ctx, s.network.ID, client.NetworkRemoveOptions{})
+	return errors.Join(errs...)
 }
 
 // A box is a program in a container.

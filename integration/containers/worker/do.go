@@ -22,7 +22,7 @@ const (
 )
 
 // do does an operation and writes down that it begins, and how it ended.
-func (w *worker) do(ctx context.Context, client int, b oplog.Begin, k *knowledge) oplog.End {
+func (w *worker) do(ctx context.Context, client int, b oplog.Begin, k *knowledge) {
 	b.Client = client
 	w.write(oplog.Line{Begin: &b})
 	ctx, cancel := context.WithTimeout(ctx, w.timeout)
@@ -43,7 +43,6 @@ func (w *worker) do(ctx context.Context, client int, b oplog.Begin, k *knowledge
 			k.learn(b.User, end.Seen.ID, end.Seen.Refresh)
 		}
 	}
-	return end
 }
 
 // write writes a line. A worker that cannot say what it does must not go on.
