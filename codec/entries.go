@@ -26,6 +26,10 @@ const (
 
 const halfRef = 13 // bytes
 
+// MaxBase is the highest base of an entry that can be read: a record that is overtaken has a
+// higher seq yet.
+const MaxBase = maxSeq/2 - 1
+
 func packEntries(entries map[Hash][]Entry) string {
 	var b []byte
 	for _, h := range slices.SortedFunc(maps.Keys(entries), Hash.Compare) {
@@ -107,7 +111,7 @@ func unpackEntry(b []byte) (e Entry, rest []byte, ok bool) {
 	}
 	if flags&flagBase != 0 {
 		base, n := binary.Uvarint(b)
-		if n <= 0 || base < 1 || base >= maxSeq/2 || n != len(binary.AppendUvarint(nil, base)) {
+		if n <= 0 || base < 1 || base > MaxBase || n != len(binary.AppendUvarint(nil, base)) {
 			return e, nil, false
 		}
 		e.Base, b = int64(base), b[n:]

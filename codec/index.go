@@ -116,7 +116,7 @@ func (x *Index) Part(prefix string) *Index {
 		part.Graves = maps.Clone(x.Graves)
 	}
 	for h, list := range x.Entries {
-		if h.Under(prefix) {
+		if h.Under(prefix) && len(list) > 0 {
 			part.Entries[h] = slices.Clone(list)
 		}
 	}
@@ -130,7 +130,9 @@ func (x *Index) Clone() *Index {
 	c.Graves, c.Retired = maps.Clone(x.Graves), maps.Clone(x.Retired)
 	c.Entries = make(map[Hash][]Entry, len(x.Entries)+1)
 	for h, list := range x.Entries {
-		c.Entries[h] = slices.Clone(list)
+		if len(list) > 0 {
+			c.Entries[h] = slices.Clone(list)
+		}
 	}
 	return &c
 }
@@ -199,6 +201,9 @@ func DecodeIndex(value []byte) (*Index, error) {
 	d.take("hash_key", "a key", &x.Key)
 	d.textMap("leaves", &x.Leaves)
 	d.text("prefix", &x.Prefix)
+	if _, ok := m["entries"]; !ok {
+		return nil, fieldError("entries", "is missing")
+	}
 	var entries string
 	d.text("entries", &entries)
 	x.Graves, x.Retired = d.times("graves"), d.times("retired")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/tokenkeep/tokenkeep/codec"
@@ -51,8 +52,6 @@ func (s *Store) DeleteToken(ctx context.Context, id string) error {
 func (s *Store) DeleteTokens(ctx context.Context) error {
 	var graves []*grave
 	tidy := func() {
-		ctx, cancel := context.WithTimeout(ctx, s.timeout)
-		defer cancel()
 		s.cleanUp(ctx, graves)
 		graves = nil
 	}
@@ -121,17 +120,23 @@ func (a *attempt) bury(ctx context.Context, ref, id string) (*grave, error) {
 // old to be adopted (see adoptable). Ids that callers chose stay, since a save may bring
 // them back to life.
 func (s *Store) cleanUp(ctx context.Context, graves []*grave) {
-	if len(graves) == 0 {
+	rests := s.limits.DeletedNameRests >= grace
+	left := graves
+	for try := 0; try < tidyTries && len(left) > 0; try++ {
+		left = s.tidy(ctx, left, try == 0, !rests)
+	}
+	if !rests {
 		return
 	}
-	rests := s.limits.DeletedNameRests >= grace
-	_ = s.tidyIndex(ctx, graves, !rests)
-	for _, g := range graves {
-		if rests && !g.tombstone.record.Chosen {
-			// The tombstone stays remembered: a stale read may still show the record.
-			_ = s.driver.Delete(ctx, g.tombstone.name)
+	together(s.width, graves, func(g *grave) {
+		if g.tombstone.record.Chosen {
+			return
 		}
-	}
+		// The tombstone stays remembered: a stale read may still show the record.
+		_ = s.retry(ctx, func(ctx context.Context) error {
+			return s.patiently(ctx, func() error { return s.driver.Delete(ctx, g.tombstone.name) })
+		})
+	})
 }
 
 const (
@@ -140,47 +145,50 @@ const (
 	// tidySize is after how many deletions the index is tidied when all records go: each
 	// time it may take a write of every leaf.
 	tidySize = 10_000
-	// digs is how many graves are emptied in a leaf that is tidied, at most.
+	// digs is how many graves are emptied in a leaf that is tidied, or as many as are new.
 	digs = 5
 )
 
-// tidyIndex drops the entries of buried records from the leaves of their keys, empties
-// graves there that are old enough and, if asked, notes the new ones.
-func (s *Store) tidyIndex(ctx context.Context, graves []*grave, note bool) error {
-	tries := 0
-	return s.retry(ctx, func(ctx context.Context) error {
-		if tries++; tries > tidyTries {
-			return ErrConflict
+// tidy drops the entries of buried records from the leaves of their keys, empties graves
+// there that are old enough and, if asked, notes the new ones. It returns those whose leaf
+// is another one by now.
+func (s *Store) tidy(ctx context.Context, graves []*grave, trust, note bool) (left []*grave) {
+	var x *index
+	var burials map[string]*burial
+	err := s.retry(ctx, func(ctx context.Context) (err error) {
+		if x, err = s.openIndex(ctx, trust); err == nil {
+			burials, err = x.burials(ctx, graves, trust, note)
 		}
-		return s.attempt(func(a *attempt) error {
-			x, err := s.openIndex(ctx, a.trust)
-			if err != nil {
-				return err
-			}
-			burials, err := x.burials(ctx, graves, a.trust, note)
-			for _, name := range slices.Sorted(maps.Keys(burials)) {
-				b := burials[name]
-				b.emptied = s.dig(ctx, dueGraves(b.leaf.index))
-				err := s.change(ctx, newChange(b.leaf, b.apply))
-				if errors.Is(err, errUnchanged) && a.trust && x.remembered {
-					return errVerify // the entries may be newer than what is remembered
-				}
-				if err != nil && !errors.Is(err, errUnchanged) {
-					return err
-				}
-			}
-			return err
-		})
+		return err
 	})
+	if errors.Is(err, errVerify) {
+		return graves
+	}
+	if err != nil {
+		return nil
+	}
+	for _, name := range slices.Sorted(maps.Keys(burials)) {
+		b := burials[name]
+		within, cancel := context.WithTimeout(ctx, s.timeout)
+		b.emptied = s.dig(within, dueGraves(b.leaf.index, max(digs, len(b.graves))))
+		err := s.change(within, newChange(b.leaf, b.apply))
+		cancel()
+		// If nothing changed, the entries may be newer than what is remembered.
+		if asksAgain(err) || errors.Is(err, errUnchanged) && trust && x.remembered {
+			left = append(left, b.graves...)
+		}
+	}
+	return left
 }
 
 // A burial is what deletions change in one leaf.
 type burial struct {
 	leaf    *view
+	limit   int // of the size of a secret
+	graves  []*grave
 	buried  map[string]*view // the tombstones whose entries are dropped, by ref
 	noted   []string         // the refs of those that the leaf notes
 	emptied []string         // graves that are struck out
-	roomy   bool             // in a leaf that is nearly full, room is for tokens
 }
 
 // burials returns the leaves of the keys that the buried records had, by name.
@@ -194,8 +202,11 @@ func (x *index) burials(ctx context.Context, graves []*grave, trust, note bool) 
 			}
 			b := burials[leaf.name]
 			if b == nil {
-				b = &burial{leaf: leaf, buried: make(map[string]*view), roomy: roomy(leaf, x.store.limits)}
+				b = &burial{leaf: leaf, limit: x.store.limits.Value, buried: make(map[string]*view)}
 				burials[leaf.name] = b
+			}
+			if b.buried[g.ref] == nil {
+				b.graves = append(b.graves, g)
 			}
 			b.buried[g.ref] = g.tombstone
 			if i == 0 && note && !g.tombstone.record.Chosen {
@@ -206,10 +217,8 @@ func (x *index) burials(ctx context.Context, graves []*grave, trust, note bool) 
 	return burials, nil
 }
 
-// roomy reports whether a leaf is far from full.
-func roomy(leaf *view, limits driver.Limits) bool {
-	return len(leaf.raw)+leafReserve+historyRoom(leaf) < limits.Value/4*3
-}
+// What an entry takes in a leaf at least, and a grave at most, in bytes.
+const entryLen, graveLen = 29, 34
 
 // apply changes an index secret.
 func (b *burial) apply(leaf *codec.Index) error {
@@ -217,18 +226,29 @@ func (b *burial) apply(leaf *codec.Index) error {
 		return errGrew
 	}
 	dropped := dropEntries(leaf, b.buried)
+	changed := dropped > 0
 	for _, ref := range b.emptied {
-		delete(leaf.Graves, ref)
-	}
-	if b.roomy {
-		for _, ref := range b.noted {
-			if leaf.Graves == nil {
-				leaf.Graves = make(map[string]time.Time)
-			}
-			leaf.Graves[ref] = time.Now()
+		if _, ok := leaf.Graves[ref]; ok {
+			delete(leaf.Graves, ref)
+			changed = true
 		}
 	}
-	if !dropped && len(b.emptied) == 0 && (!b.roomy || len(b.noted) == 0) {
+	// In a leaf that is nearly full, room is for tokens.
+	size := len(b.leaf.raw) + leafReserve + historyRoom(b.leaf) - entryLen*dropped
+	for _, ref := range b.noted {
+		if size += graveLen; size > b.limit/4*3 {
+			break
+		}
+		if _, ok := leaf.Graves[ref]; ok {
+			continue
+		}
+		if leaf.Graves == nil {
+			leaf.Graves = make(map[string]time.Time)
+		}
+		leaf.Graves[ref] = time.Now()
+		changed = true
+	}
+	if !changed {
 		return errUnchanged
 	}
 	return nil
@@ -236,24 +256,25 @@ func (b *burial) apply(leaf *codec.Index) error {
 
 // dropEntries takes the entries of buried records that are dead out of a leaf. Those
 // with the tombstone's own seq are about to bring it back to life.
-func dropEntries(leaf *codec.Index, buried map[string]*view) (dropped bool) {
+func dropEntries(leaf *codec.Index, buried map[string]*view) (dropped int) {
 	for h, list := range leaf.Entries {
 		leaf.Entries[h] = slices.DeleteFunc(list, func(e codec.Entry) bool {
 			v, ok := buried[e.Ref]
-			dead := ok && e.Base < v.seq()
-			dropped = dropped || dead
-			return dead
+			if !ok || e.Base >= v.seq() {
+				return false
+			}
+			dropped++
+			return true
 		})
 	}
 	return dropped
 }
 
-// dueGraves returns the tombstones that have rested for the time of grace: as many as are
-// removed at a time.
-func dueGraves(leaf *codec.Index) []string {
+// dueGraves returns the tombstones that have rested for the time of grace: so many of them.
+func dueGraves(leaf *codec.Index, most int) []string {
 	var due []string
 	for ref, since := range leaf.Graves { // in no order: one that cannot be emptied does not hold up the others
-		if time.Since(since) >= grace && len(due) < digs {
+		if time.Since(since) >= grace && len(due) < most {
 			due = append(due, ref)
 		}
 	}
@@ -263,15 +284,18 @@ func dueGraves(leaf *codec.Index) []string {
 // dig removes the secrets of tombstones. It returns the graves that are empty, or
 // whose record lives again.
 func (s *Store) dig(ctx context.Context, graves []string) (emptied []string) {
-	for _, ref := range graves {
+	var mu sync.Mutex
+	together(s.width, graves, func(ref string) {
 		v, err := s.readOne(ctx, driver.Fresh, codec.NameOf(ref))
 		if err == nil && !v.absent() && !v.live() && !v.record.Chosen {
 			err = s.purge(ctx, v)
 		}
 		if err == nil {
+			mu.Lock()
+			defer mu.Unlock()
 			emptied = append(emptied, ref)
 		}
-	}
+	})
 	return emptied
 }
 

@@ -192,7 +192,6 @@ func (x *index) open(ctx context.Context, from *view, prefix, name string, trust
 		if leaf.absent() && (from.index.Kind == codec.KindSealed || from.index.Moving) {
 			leaf = &view{name: name, at: leaf.at, index: from.index.Part(prefix)}
 		}
-		x.leaves[name] = leaf
 	}
 	switch {
 	case leaf.record != nil:
@@ -204,6 +203,7 @@ func (x *index) open(ctx context.Context, from *view, prefix, name string, trust
 	case leaf.index.Prefix != prefix, leaf.index.Root():
 		return nil, corrupt(name, fmt.Errorf("it is not the leaf that %s says it is", from.name))
 	}
+	x.leaves[name] = leaf
 	return leaf, nil
 }
 
@@ -278,7 +278,7 @@ func (x *index) prefetch(ctx context.Context, names []string) error {
 		return err
 	}
 	for _, v := range views {
-		if v.err == nil && !v.gone && !v.absent() {
+		if v.err == nil && v.index != nil {
 			x.leaves[v.name] = v
 		}
 	}

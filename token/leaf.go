@@ -3,6 +3,7 @@ package token
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -16,6 +17,9 @@ import (
 // entries that are dead, or will be when they are fenced.
 func (a *attempt) claims(ctx context.Context, to target, gained []key, fences []*judged) ([]*change, error) {
 	w := leafEdits{}
+	if to.view.seq() > codec.MaxBase {
+		return nil, corrupt(to.view.name, fmt.Errorf("no record was ever written so often"))
+	}
 	for _, k := range gained {
 		h, leaf, err := a.index.place(ctx, k, a.trust)
 		if err != nil {

@@ -126,7 +126,7 @@ func (s *Store) readPage(ctx context.Context, how driver.Freshness, refs []strin
 		names[i] = codec.NameOf(ref)
 	}
 	err = s.retry(ctx, func(ctx context.Context) error {
-		return s.patiently(ctx, someTries, func() (err error) { // a list may be more than a service serves at once
+		return s.patiently(ctx, func() (err error) { // a list may be more than a service serves at once
 			views, err = s.read(ctx, how, names...)
 			return err
 		})

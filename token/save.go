@@ -214,13 +214,20 @@ func (a *attempt) place(ctx context.Context, q *codec.Record, wanted target, pen
 	if err != nil {
 		return wanted, nil, err
 	}
-	// An id that the store made is never used again: the token gets a new one.
-	if v := wanted.view; v != nil && (!codec.MadeUnder(x.root.index.Key, q.ID) || rule.Off(rule.Once)) {
-		switch {
-		case v.absent() && !v.gone, v.record != nil && v.record.Kind == codec.KindTombstone:
-			next.Chosen = true
-			return wanted, &next, nil
+	switch v := wanted.view; {
+	case v == nil:
+	case a.trust && codec.MadeForm(q.ID):
+		return wanted, nil, errVerify // that nothing is there may be old, and nothing else would tell
+	case codec.MadeUnder(x.root.index.Key, q.ID) && !rule.Off(rule.Once):
+		// An id that the store made is never used again: the token gets a new one. But a
+		// record that is young may only not be seen yet: to create it tells.
+		if made := a.views[codec.NameOf(q.ID)]; made != nil && made.absent() && !made.gone && adoptable(q.ID) {
+			return target{q.ID, made}, &next, nil
 		}
+	case v.absent() && !v.gone, v.record != nil && v.record.Kind == codec.KindTombstone:
+		next.Chosen = true
+		return wanted, &next, nil
+	default:
 		return wanted, nil, fmt.Errorf("%w: the record with this id is being removed for good: save under another id", ErrConflict)
 	}
 	// Rule 5: a record that somebody else is about to create under a key of ours is
@@ -234,7 +241,7 @@ func (a *attempt) place(ctx context.Context, q *codec.Record, wanted target, pen
 		}
 	}
 	id := a.made
-	if id == "" {
+	if id == "" || !codec.MadeUnder(x.root.index.Key, id) {
 		id, err = codec.NewID(a.store.random, x.root.index.Key, time.Now())
 	}
 	next.ID = id

@@ -1,0 +1,431 @@
+package token
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/tokenkeep/tokenkeep/codec"
+	"github.com/tokenkeep/tokenkeep/token/driver"
+)
+
+// This file is how a batch of tokens is saved: in the protocol of a single save, with the
+// same judging, claims and compare-and-sets; only what is written to one index secret goes
+// together. A token that is not as easy as that (it meets a rival, what was remembered is old,
+// the record changed meanwhile) is saved alone.
+
+const (
+	// batchSize is how many tokens are claimed together: as many as are written within the
+	// time of an operation at 50 a second, which is what AWS takes.
+	batchSize = 1000
+	// batchWidth is how many secrets are written at a time.
+	batchWidth = 8
+	// batchTries is how often a batch is planned anew because the index changed.
+	batchTries = 8
+	// mostTurns is in how many batches more a token is tried that the service did not serve.
+	mostTurns = 10
+)
+
+// An order is a token that is to be saved, and what became of that.
+type order struct {
+	place  int
+	token  *OAuthToken
+	record *codec.Record
+	made   string // the id of the new record
+	turns  int    // how often it was put off because the service did not serve it
+	sent   bool   // its record was sent
+	err    error
+}
+
+// batches saves tokens and yields those that are done, a batch at a time.
+func (s *Store) batches(ctx context.Context, tokens iter.Seq[*OAuthToken]) iter.Seq[[]*order] {
+	return func(yield func([]*order) bool) {
+		next, stop := iter.Pull(tokens)
+		defer stop()
+		var waiting []*order // they could not be in the batch before
+		for n := 0; ; {
+			batch := waiting
+			for len(batch) < batchSize {
+				t, ok := next()
+				if !ok {
+					break
+				}
+				batch, n = append(batch, &order{place: n, token: t}), n+1
+			}
+			if len(batch) == 0 {
+				return
+			}
+			waiting = s.saveBatch(ctx, batch)
+			if err := ctx.Err(); err != nil && len(waiting) > 0 {
+				for _, o := range waiting {
+					o.err = err
+				}
+				yield(batch)
+				return
+			}
+			off := set(waiting)
+			done := slices.DeleteFunc(slices.Clone(batch), func(o *order) bool { return off[o] })
+			ended := func(o *order) bool { return ctx.Err() != nil && errors.Is(o.err, ctx.Err()) }
+			if !yield(done) || slices.ContainsFunc(done, ended) {
+				return
+			}
+		}
+	}
+}
+
+// saveBatch saves a batch, and returns those of it that have to be in the next one. One at
+// least is done.
+func (s *Store) saveBatch(ctx context.Context, batch []*order) (waiting []*order) {
+	todo, waiting := apart(batch)
+	within, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	var alone []*order
+	for try := range batchTries {
+		s.saveTogether(within, todo, try == 0)
+		next := todo[:0]
+		for _, o := range todo {
+			switch {
+			case errors.Is(o.err, errWaits):
+				waiting = append(waiting, o)
+			case errors.Is(o.err, errAlone), try == batchTries-1 && asksAgain(o.err):
+				alone = append(alone, o)
+			case o.sent && errors.Is(o.err, ErrUnavailable) && !errors.Is(o.err, ErrQuota):
+				alone = append(alone, o) // when the others are done
+			case asksAgain(o.err):
+				next = append(next, o)
+			}
+		}
+		if todo = next; len(todo) == 0 {
+			break
+		}
+	}
+	together(s.width, alone, func(o *order) { s.saveAlone(within, o) })
+	if few := len(waiting)*4 > len(batch)*3; few { // they are all of few records
+		for _, o := range waiting {
+			s.saveAlone(within, o)
+		}
+		waiting = nil
+	}
+	off := set(waiting)
+	saved := slices.ContainsFunc(batch, func(o *order) bool { return o.err == nil && !off[o] })
+	for _, o := range batch {
+		late := errors.Is(o.err, context.DeadlineExceeded)
+		switch {
+		case ctx.Err() == nil && saved && o.turns < mostTurns && (late || errors.Is(o.err, ErrUnavailable)):
+			// The service does not take a batch in its time, or not now: as long as some are
+			// saved, the others have another turn.
+			o.turns++
+			o.err, waiting = nil, append(waiting, o)
+		case late && ctx.Err() == nil && !errors.Is(o.err, ErrUnavailable) && !errors.Is(o.err, ErrOutcomeUnknown):
+			o.err = fmt.Errorf("%w: %w", ErrUnavailable, o.err)
+		}
+	}
+	slices.SortFunc(waiting, func(a, b *order) int { return a.place - b.place }) // those of one identity keep their order
+	return waiting
+}
+
+func (s *Store) saveAlone(ctx context.Context, o *order) {
+	o.err = s.patiently(ctx, func() error {
+		return s.retry(ctx, func(ctx context.Context) error { return s.save(ctx, o.token, o.record) })
+	})
+}
+
+func set(orders []*order) map[*order]bool {
+	in := make(map[*order]bool, len(orders))
+	for _, o := range orders {
+		in[o] = true
+	}
+	return in
+}
+
+// apart checks the orders of a batch, and puts those off that have a key of an earlier one:
+// all claims are judged before the first record is written.
+func apart(batch []*order) (todo, waiting []*order) {
+	met := make(map[key]bool)
+	for _, o := range batch {
+		if o.record, o.err = toRecord(o.token); o.err == nil {
+			o.err = checkNamed(o.record)
+		}
+		if o.err != nil {
+			continue
+		}
+		keys := present(o.record, []keyKind{byUser, byAccess, byGrant, byRefresh})
+		if o.record.ID != "" {
+			keys = append(keys, key{"id", o.record.ID})
+		}
+		if slices.ContainsFunc(keys, func(k key) bool { return met[k] }) {
+			waiting = append(waiting, o)
+		} else {
+			todo = append(todo, o)
+		}
+		for _, k := range keys {
+			met[k] = true
+		}
+	}
+	return todo, waiting
+}
+
+// together does something with each of a list, so many of them at a time.
+func together[T any](wide int, list []T, do func(T)) {
+	var wg sync.WaitGroup
+	width := make(chan struct{}, wide)
+	for _, x := range list {
+		width <- struct{}{}
+		wg.Go(func() {
+			defer func() { <-width }()
+			do(x)
+		})
+	}
+	wg.Wait()
+}
+
+// someTries is how often something is done again that a service answers it cannot serve: a
+// batch is more than it takes at once.
+const someTries = 10
+
+// patiently does something again while the service answers that it cannot serve it now. One
+// that does not answer is another matter.
+func (s *Store) patiently(ctx context.Context, do func() error) error {
+	for try := 0; ; try++ {
+		err := do()
+		answer := (*driver.Error)(nil)
+		answered := errors.As(err, &answer) && answer.Code != ""
+		if !answered || !errors.Is(err, ErrUnavailable) || errors.Is(err, ErrQuota) || try+1 == someTries || s.pause(ctx, try) != nil {
+			return err
+		}
+	}
+}
+
+// errWaits puts an order off that means the same record as an earlier one.
+var errWaits = errors.New("an earlier token is of the same record")
+
+// errAlone asks for an order to be saved alone.
+var errAlone = again("there is a rival")
+
+// asksAgain reports whether an order may go well when it is planned anew.
+func asksAgain(err error) bool {
+	asked := (*againError)(nil)
+	return errors.As(err, &asked) || errors.Is(err, errVerify)
+}
+
+// saveTogether plans orders, makes their claims, and writes their records. It sets the error
+// of each.
+func (s *Store) saveTogether(ctx context.Context, orders []*order, trust bool) {
+	var x *index
+	var plans map[*order]*plan
+	err := s.patiently(ctx, func() (err error) {
+		x, plans, err = s.planTogether(ctx, orders, trust)
+		return err
+	})
+	if err != nil {
+		for _, o := range orders {
+			o.err = err
+		}
+		return
+	}
+	leaves := make(map[string][]*change)
+	for _, o := range orders {
+		if p := plans[o]; p != nil {
+			for _, c := range p.changes {
+				leaves[c.leaf.name] = append(leaves[c.leaf.name], c)
+			}
+		}
+	}
+	together(s.width, slices.Sorted(maps.Keys(leaves)), func(name string) { s.changeTogether(ctx, leaves[name]) })
+	// Rule 1: a record is written when all its leaves were.
+	together(s.width, orders, func(o *order) {
+		p := plans[o]
+		if p == nil {
+			return
+		}
+		for _, c := range p.changes {
+			if err := <-c.done; err != nil && o.err == nil {
+				o.err = beforehand(err)
+			}
+		}
+		sent := o.err == nil && p.value != nil
+		o.sent = sent
+		if sent {
+			o.err = s.patiently(ctx, func() error {
+				_, err := s.send(ctx, p.to.view, p.value)
+				return err
+			})
+		}
+		switch {
+		case o.err == nil:
+			o.token.ID = p.id
+		case sent:
+			o.made = "" // somebody else may have used it
+		}
+	})
+	x.relink(ctx)
+}
+
+// planTogether plans orders on one look at the index and at their records. An order that
+// cannot be saved so has an error and no plan.
+func (s *Store) planTogether(ctx context.Context, orders []*order, trust bool) (*index, map[*order]*plan, error) {
+	x, err := s.openIndex(ctx, trust)
+	if err != nil {
+		return nil, nil, err
+	}
+	views, seen, err := x.gather(ctx, orders, trust)
+	if err != nil {
+		return nil, nil, err
+	}
+	plans := make(map[*order]*plan, len(orders))
+	taken, unsure := make(map[string]bool, len(orders)), false
+	for _, o := range orders {
+		a := &attempt{store: s, trust: trust, made: o.made, index: x, judges: make(map[key][]*judged), views: views}
+		to, next, err := a.identify(ctx, o.record)
+		if err != nil {
+			unsure = unsure || asksAgain(err)
+			o.err = err
+			continue
+		}
+		if unsure && to.view.live() {
+			o.err = errVerify // an earlier one may be of this record
+			continue
+		}
+		if taken[to.view.name] {
+			o.err = errWaits
+			continue
+		}
+		taken[to.view.name] = true
+		p, err := a.plan(ctx, to, next)
+		switch {
+		case err != nil:
+		case len(p.fences) > 0:
+			err = errAlone
+		case p.value == nil && trust && !seen[to.view.name]:
+			err = errVerify // that nothing has to be written is so now, and not only was
+		}
+		if o.err = err; err == nil {
+			plans[o] = p
+			if p.to.view.absent() && o.record.ID == "" {
+				o.made = p.id
+			}
+		}
+	}
+	return x, plans, nil
+}
+
+// gather reads the leaves of all keys of orders, and the records that stand there or that
+// the orders name, with few calls. With trust, it takes what is remembered; seen are those
+// that it read.
+func (x *index) gather(ctx context.Context, orders []*order, trust bool) (views map[string]*view, seen map[string]bool, err error) {
+	var keys []key
+	var refs []string
+	for _, o := range orders {
+		keys = append(append(keys, queryKeys(o.record)...), indexKeys(o.record)...)
+		if o.record.ID != "" {
+			refs = append(refs, places(o.record.ID)[0])
+		}
+	}
+	if err := x.openFor(ctx, keys, trust); err != nil {
+		return nil, nil, err
+	}
+	for _, k := range keys {
+		entries, err := x.entries(ctx, k, trust)
+		if refused(err) {
+			continue // that is an error of the orders with this key
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, e := range entries {
+			refs = append(refs, e.Ref)
+		}
+	}
+	views, seen = make(map[string]*view, len(refs)), make(map[string]bool, len(refs))
+	if err := x.look(ctx, refs, trust, views, seen); err != nil {
+		return nil, nil, err
+	}
+	refs = nil
+	for _, o := range orders {
+		if p := places(o.record.ID); len(p) > 1 {
+			if v := views[codec.NameOf(p[0])]; v != nil && !v.live() {
+				refs = append(refs, p[1])
+			}
+		}
+	}
+	return views, seen, x.look(ctx, refs, trust, views, seen)
+}
+
+// look adds the views of records by their names, as far as they can be read.
+func (x *index) look(ctx context.Context, refs []string, trust bool, views map[string]*view, seen map[string]bool) error {
+	how := driver.Fresh
+	if trust {
+		how = driver.Any
+	}
+	slices.Sort(refs)
+	var names []string
+	for _, ref := range slices.Compact(refs) {
+		name := codec.NameOf(ref)
+		if known := x.store.memory.recall(name); trust && known != nil {
+			views[name] = known
+			continue
+		}
+		names = append(names, name)
+	}
+	for page := range slices.Chunk(names, pageSize) {
+		read, err := x.store.read(ctx, how, page...)
+		if err != nil {
+			return err
+		}
+		for _, v := range read {
+			if v.err == nil {
+				views[v.name], seen[v.name] = v, true
+			}
+		}
+	}
+	return nil
+}
+
+// openFor reads the leaves of keys that the root names, several with one call.
+func (x *index) openFor(ctx context.Context, keys []key, trust bool) error {
+	if x.root.index.Live() {
+		return nil
+	}
+	leaves := make(map[string]bool)
+	for _, k := range keys {
+		_, name, _ := x.root.index.Leaf(x.hash(k))
+		if !trust || x.store.memory.recall(name) == nil {
+			leaves[name] = true
+		}
+	}
+	for page := range slices.Chunk(slices.Sorted(maps.Keys(leaves)), leafPage) {
+		if err := x.prefetch(ctx, page); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// changeTogether makes changes of one index secret, of several orders, as one. What became
+// of each is sent to it.
+func (s *Store) changeTogether(ctx context.Context, changes []*change) {
+	errs := make([]error, len(changes))
+	apply := func(x *codec.Index) error {
+		made := false
+		for i, c := range changes {
+			errs[i] = c.apply(x)
+			made = made || errs[i] == nil
+		}
+		if made {
+			return nil
+		}
+		return errs[0]
+	}
+	err := s.patiently(ctx, func() error { return s.change(ctx, newChange(changes[0].leaf, apply)) })
+	for i, c := range changes {
+		if err == nil {
+			c.done <- errs[i]
+		} else {
+			c.done <- err
+		}
+	}
+}
