@@ -24,6 +24,8 @@ type result struct {
 	Limits                    int
 	IndexWrites, RecordWrites int
 	Index                     shape
+	// Rested is how many index secrets are left when a storm has been over for two hours.
+	Rested int `json:",omitempty"`
 	// Charged and Pending are secrets: charged for, and marked for deletion.
 	Charged, Pending int
 	// Month is what is stored costs a month, Price what the calls cost.

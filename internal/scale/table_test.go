@@ -109,7 +109,7 @@ func scenarioTables(all []*result) string {
 			saves := r.saves()
 			t.row(r.title(), r.Service, sizeName(r.Tokens), thousands(saves), fmt.Sprintf("%.2f", float64(r.total())/float64(saves)),
 				fmt.Sprintf("%.2f", float64(r.IndexWrites)/float64(saves)), thousands(r.throttled()), r.told(),
-				fmt.Sprintf("%s (%s)", thousands(r.Index.Secrets), thousands(r.Index.Leaves)), r.dollars(r.Month), r.dollars(r.Price))
+				secretsOf(r), r.dollars(r.Month), r.dollars(r.Price))
 		}
 	}
 	fmt.Fprintf(&b, "%s\n", t)
@@ -206,4 +206,14 @@ func memoryTable(all []*result) string {
 		t.row(r.Service, sizeName(r.Tokens), thousands(r.Ops["warm: first find by user"].Times), thousands(r.Heap>>20), thousands(r.HeapOfList>>20))
 	}
 	return t.String()
+}
+
+// secretsOf says how many index secrets there are, how many of them are leaves in use, and
+// how many are left when it is quiet again.
+func secretsOf(r *result) string {
+	text := fmt.Sprintf("%s (%s)", thousands(r.Index.Secrets), thousands(r.Index.Leaves))
+	if r.Rested > 0 {
+		text += ", then " + thousands(r.Rested)
+	}
+	return text
 }
