@@ -2,6 +2,7 @@ package containers_test
 
 import (
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -62,7 +63,7 @@ func report(t *testing.T, row judge.Row, seed int64) {
 			t.Errorf("and %d more", len(row.Violations)-most)
 			return
 		}
-		t.Errorf("%v (again with -faults.seed=%d)", v, seed)
+		t.Errorf("%v (again with -faults.seed=%d)\n%s", v, seed, strings.Join(v.Operations, "\n"))
 	}
 	if row.Operations == 0 || row.Outcomes["done"]+row.Outcomes["not found"] < row.Operations/2 {
 		t.Errorf("of %d operations %d were done", row.Operations, row.Outcomes["done"])

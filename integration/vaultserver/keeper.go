@@ -117,6 +117,9 @@ func (k *keeper) unseal(ctx context.Context) error {
 		k.key, k.token = kept.Key, kept.Token
 	}
 	_, err := k.client.Sys().UnsealWithContext(ctx, k.key)
+	if err != nil && k.join == "" {
+		k.unsealed = time.Time{} // it has not got it
+	}
 	return err
 }
 

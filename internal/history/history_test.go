@@ -149,6 +149,22 @@ func TestCheck(t *testing.T) {
 			saved(1, 2, "x", "a", 1), updated(3, 4, 2, Unknown, record("x", "a", "", 0, 1)),
 			updated(5, 6, 3, Done, record("x", "a", "", 0, 1)), final(found(7, 8, record("x", "a", "", 2, 1, 2, 3))),
 		}},
+		{"an update whose client died is seen", good, good, []Operation{
+			saved(1, 2, "x", "a", 1), one(3, 4, Input{Kind: Update, ID: "x", Mark: 2}, Output{Outcome: Unknown}),
+			final(found(5, 6, record("x", "a", "", 1, 1, 2))),
+		}},
+		{"an update whose client died is never seen", good, good, []Operation{
+			saved(1, 2, "x", "a", 1), one(3, 4, Input{Kind: Update, ID: "x", Mark: 2}, Output{Outcome: Unknown}),
+			final(found(5, 6, record("x", "a", "", 0, 1))),
+		}},
+		{"an update whose client died is applied twice", bad, bad, []Operation{
+			saved(1, 2, "x", "a", 1), one(3, 4, Input{Kind: Update, ID: "x", Mark: 2}, Output{Outcome: Unknown}),
+			final(found(5, 6, record("x", "a", "", 2, 1, 2))),
+		}},
+		{"an update whose client died loses a save", bad, bad, []Operation{
+			saved(1, 2, "x", "a", 1), one(3, 6, Input{Kind: Update, ID: "x", Mark: 2}, Output{Outcome: Unknown}),
+			saved(4, 5, "x", "b", 3), final(found(7, 8, record("x", "a", "", 1, 1, 2))),
+		}},
 		{"an unknown deletion happens", good, good, []Operation{
 			saved(1, 2, "x", "a", 1), deleted(3, 4, "x", Unknown), found(5, 6, record("x", "a", "", 0, 1)),
 			final(missed(7, 8, Input{Kind: FindByUser})),

@@ -52,7 +52,9 @@ func step(s state, in Input, out Output) (bool, state) {
 	case SaveAccess, SaveRefresh, Keep:
 		return s.save(in, out)
 	case Update:
-		fits := meant && s.record == out.Seen
+		// Of a client that died nobody knows what its update saw.
+		unseen := out.Outcome == Unknown && out.Seen == (Record{})
+		fits := meant && (s.record == out.Seen || unseen)
 		switch {
 		case out.Outcome == NotFound:
 			return !meant, s

@@ -26,12 +26,21 @@ func (j *judging) histories() {
 		for _, v := range history.Check(ops, true) {
 			if v.Result != porcupine.Ok {
 				j.violation(NoOrder, "user %d: %s", user, v.Result)
+				j.Violations[len(j.Violations)-1].Operations = describe(ops)
 			}
 		}
 		for _, bad := range history.CheckSessions(ops) {
 			j.violation(Backwards, "user %d: %s", user, bad)
 		}
 	}
+}
+
+// describe writes operations down, one in a line.
+func describe(ops []history.Operation) (lines []string) {
+	for _, o := range ops {
+		lines = append(lines, o.String())
+	}
+	return lines
 }
 
 // translate puts the operations of one user in the words of package history, whose marks are

@@ -61,7 +61,12 @@ const (
 )
 
 // A Violation is a promise that was not kept.
-type Violation struct{ Kind, Text string }
+type Violation struct {
+	Kind, Text string
+	// Operations are those on the record, in the order in which they began, where it takes all
+	// of them to see it.
+	Operations []string
+}
 
 func (v Violation) String() string { return v.Kind + ": " + v.Text }
 
@@ -122,7 +127,7 @@ func Judge(r Run) Verdict {
 }
 
 func (j *judging) violation(kind, format string, args ...any) {
-	j.Violations = append(j.Violations, Violation{kind, fmt.Sprintf(format, args...)})
+	j.Violations = append(j.Violations, Violation{Kind: kind, Text: fmt.Sprintf(format, args...)})
 }
 
 // read collects the operations of a log.

@@ -83,6 +83,17 @@ func good() *scribe {
 	return s
 }
 
+// An update that a worker died in may have taken effect, though nobody knows what it
+// changed.
+func TestAnUpdateThatAWorkerDiedInMayBeSeen(t *testing.T) {
+	s := good()
+	s.look().Record = *record(2, 1, 2, 11, 12, 13, 14, 16)
+	s.ended(9).Seen = record(2, 1, 2, 11, 12, 13, 14, 16)
+	if v := judge.Judge(s.run); len(v.Violations) > 0 {
+		t.Errorf("violations: %v", v.Violations)
+	}
+}
+
 // look is the record in the end.
 func (s *scribe) look() *oplog.Look {
 	for _, l := range s.run.Final.Lines {
