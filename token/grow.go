@@ -160,7 +160,7 @@ func (x *index) relink(ctx context.Context) {
 		}
 	}
 	x.root = x.leaves[codec.RootName]
-	if !x.outdated() || s.worn(x.root.index, rootBudget) || s.busy(x.root.index) {
+	if !x.outdated() && !retiredDue(x.root.index) || s.worn(x.root.index, rootBudget) || s.busy(x.root.index) {
 		return
 	}
 	links, err := x.links(ctx)
@@ -174,10 +174,14 @@ func (x *index) relink(ctx context.Context) {
 		if s.worn(root, rootBudget) || s.busy(root) {
 			return errUnchanged // what is remembered of it may be old
 		}
+		before := len(root.Retired)
 		for _, ref := range removed {
 			delete(root.Retired, ref)
 		}
-		free, err = tell(root, links, !rests)
+		struck := len(root.Retired) < before
+		if free, err = tell(root, links, !rests); struck && errors.Is(err, errUnchanged) {
+			err = nil
+		}
 		return err
 	}))
 	if err != nil || !rests {
@@ -219,11 +223,24 @@ func (x *index) links(ctx context.Context) (links []*link, err error) {
 	return links, nil
 }
 
+// retiredAtOnce is how many sealed leaves one operation removes.
+const retiredAtOnce = 20
+
+// retiredDue reports whether the root notes sealed leaves that have rested.
+func retiredDue(root *codec.Index) bool {
+	for _, at := range root.Retired {
+		if time.Since(at) >= grace {
+			return true
+		}
+	}
+	return false
+}
+
 // removeRetired removes sealed leaves that have rested. Rule 7 is that of names: an
 // operation that began before the root named others has ended.
 func (s *Store) removeRetired(ctx context.Context, root *codec.Index) (removed []string) {
 	for ref, at := range root.Retired {
-		if time.Since(at) >= grace && len(removed) < digs && s.driver.Delete(ctx, leafName(ref)) == nil {
+		if time.Since(at) >= grace && len(removed) < retiredAtOnce && s.driver.Delete(ctx, leafName(ref)) == nil {
 			removed = append(removed, ref)
 		}
 	}

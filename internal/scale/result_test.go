@@ -24,7 +24,7 @@ type result struct {
 	Limits                    int
 	IndexWrites, RecordWrites int
 	Index                     shape
-	// Rested is how many index secrets are left when a storm has been over for two hours.
+	// Rested is how many index secrets are left when a storm or an import is over.
 	Rested int `json:",omitempty"`
 	// Charged and Pending are secrets: charged for, and marked for deletion.
 	Charged, Pending int

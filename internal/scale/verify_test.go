@@ -3,6 +3,7 @@ package scale
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/tokenkeep/tokenkeep/token"
 )
@@ -75,4 +76,19 @@ func (res *result) calm(r *run) {
 	if res.Tokens >= 10_000 && secrets > res.Tokens/500 {
 		r.Errorf("%d index secrets for %d tokens, of which %d are leaves in use: want at most one for 500", secrets, res.Tokens, res.Index.Leaves)
 	}
+}
+
+// rest lets the storm be over: the sealed leaves rest, if they have to, and then some people
+// come. It adds them to the rounds.
+func (r *run) rest(res *result, people int, rounds map[int]int) {
+	if r.name() != "AWS" {
+		pass(25 * time.Hour)
+	}
+	for i := people; i < people+10; i++ {
+		pass(12 * time.Minute)
+		if r.do("later", func(ctx context.Context) error { return r.open(r).SaveToken(ctx, login(i)) }) == nil {
+			rounds[i] = 0
+		}
+	}
+	res.Rested = shapeOf(r, r.service).Secrets
 }
