@@ -88,7 +88,7 @@ func run(ctx context.Context) (err error) {
 // via reads "a=b c=d".
 func via(text string) map[string]string {
 	m := map[string]string{}
-	for _, pair := range strings.FieldsSeq(text) {
+	for pair := range strings.FieldsSeq(text) {
 		from, to, _ := strings.Cut(pair, "=")
 		m[from] = to
 	}
