@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/tokenkeep/tokenkeep/codec"
 	"github.com/tokenkeep/tokenkeep/token/driver"
@@ -187,14 +188,18 @@ func together[T any](wide int, list []T, do func(T)) {
 // batch is more than it takes at once.
 const someTries = 10
 
+// patience is for how long it is done again: what lasts longer is an outage.
+const patience = 10 * time.Second
+
 // patiently does something again while the service answers that it cannot serve it now. One
 // that does not answer is another matter.
 func (s *Store) patiently(ctx context.Context, do func() error) error {
+	began := time.Now()
 	for try := 0; ; try++ {
 		err := do()
 		answer := (*driver.Error)(nil)
 		answered := errors.As(err, &answer) && answer.Code != ""
-		if !answered || !errors.Is(err, ErrUnavailable) || errors.Is(err, ErrQuota) || try+1 == someTries || s.pause(ctx, try) != nil {
+		if !answered || !errors.Is(err, ErrUnavailable) || errors.Is(err, ErrQuota) || try+1 == someTries || time.Since(began) > patience || s.pause(ctx, try) != nil {
 			return err
 		}
 	}
