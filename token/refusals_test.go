@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -107,16 +108,16 @@ func atEveryCall(t *testing.T, trouble func(cancel context.CancelFunc, call mems
 					}
 					ctx, cancel := context.WithCancel(t.Context())
 					defer cancel()
-					n := 0
+					var n atomic.Int64
 					d.OnCall(func(_ context.Context, call memstore.Call) memstore.Fault {
-						if n++; n != k {
+						if n.Add(1) != int64(k) {
 							return memstore.Fault{}
 						}
-						hit = true
 						return trouble(cancel, call)
 					})
 					err := o.do(ctx, s)
 					d.OnCall(nil)
+					hit = n.Load() >= int64(k)
 					now := content(t, d)
 					switch {
 					case err == nil:
