@@ -63,7 +63,7 @@ func (s *Store) batches(ctx context.Context, tokens iter.Seq[*OAuthToken]) iter.
 			waiting = s.saveBatch(ctx, batch)
 			if err := ctx.Err(); err != nil && len(waiting) > 0 {
 				for _, o := range waiting {
-					o.err = err
+					o.err = outOfTime(err)
 				}
 				yield(batch)
 				return
@@ -121,8 +121,8 @@ func (s *Store) saveBatch(ctx context.Context, batch []*order) (waiting []*order
 			// saved, the others have another turn.
 			o.turns++
 			o.err, waiting = nil, append(waiting, o)
-		case late && ctx.Err() == nil && !errors.Is(o.err, ErrUnavailable) && !errors.Is(o.err, ErrOutcomeUnknown):
-			o.err = fmt.Errorf("%w: %w", ErrUnavailable, o.err)
+		case late && !errors.Is(o.err, ErrUnavailable) && !errors.Is(o.err, ErrOutcomeUnknown):
+			o.err = outOfTime(o.err)
 		}
 	}
 	slices.SortFunc(waiting, func(a, b *order) int { return a.place - b.place }) // those of one identity keep their order
@@ -141,6 +141,14 @@ func set(orders []*order) map[*order]bool {
 		in[o] = true
 	}
 	return in
+}
+
+// outOfTime says what it means that the time was up before anything was written.
+func outOfTime(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return err
 }
 
 // apart checks the orders of a batch, and puts those off that have a key of an earlier one:

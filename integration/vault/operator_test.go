@@ -66,6 +66,13 @@ func TestWhatOperatorsMayDo(t *testing.T) {
 	c := startCore(t)
 	for what, do := range map[string]func(*scene){
 		"destroy versions below the newest": func(p *scene) {
+			more := canaryToken(77) // so that the index has a version below the newest
+			if err := p.store.SaveToken(p.Context(), more); err != nil {
+				p.Fatal(err)
+			}
+			if err := p.store.DeleteToken(p.Context(), more.ID); err != nil {
+				p.Fatal(err)
+			}
 			p.destroy(codec.RootName, 1)
 		},
 		"change custom metadata": func(p *scene) {
