@@ -55,6 +55,14 @@ func (a *attempt) unwritten() *index {
 	return nil
 }
 
+// freshness says which read goes with trust in what is remembered.
+func freshness(trust bool) driver.Freshness {
+	if trust {
+		return driver.Any
+	}
+	return driver.Fresh
+}
+
 // refuse returns err if it rests on the service's strongest reads, and asks to look
 // again if it does not.
 func (a *attempt) refuse(err error) error {
@@ -112,10 +120,7 @@ func (a *attempt) records(ctx context.Context, refs ...string) ([]*view, error) 
 			names = append(names, name)
 		}
 	}
-	how := driver.Fresh
-	if a.trust {
-		how = driver.Any
-	}
+	how := freshness(a.trust)
 	var read []*view
 	if len(names) > 0 {
 		var err error

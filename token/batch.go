@@ -3,7 +3,6 @@ package token
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"maps"
 	"slices"
@@ -114,16 +113,14 @@ func (s *Store) saveBatch(ctx context.Context, batch []*order) (waiting []*order
 	off := set(waiting)
 	saved := slices.ContainsFunc(batch, func(o *order) bool { return o.err == nil && !off[o] })
 	for _, o := range batch {
-		late := errors.Is(o.err, context.DeadlineExceeded)
-		switch {
-		case ctx.Err() == nil && saved && o.turns < mostTurns && (late || errors.Is(o.err, ErrUnavailable)):
+		late := errors.Is(o.err, context.DeadlineExceeded) || errors.Is(o.err, ErrUnavailable)
+		if late && saved && ctx.Err() == nil && o.turns < mostTurns {
 			// The service does not take a batch in its time, or not now: as long as some are
 			// saved, the others have another turn.
 			o.turns++
 			o.err, waiting = nil, append(waiting, o)
-		case late && !errors.Is(o.err, ErrUnavailable) && !errors.Is(o.err, ErrOutcomeUnknown):
-			o.err = outOfTime(o.err)
 		}
+		o.err = outOfTime(o.err)
 	}
 	slices.SortFunc(waiting, func(a, b *order) int { return a.place - b.place }) // those of one identity keep their order
 	return waiting
@@ -141,14 +138,6 @@ func set(orders []*order) map[*order]bool {
 		in[o] = true
 	}
 	return in
-}
-
-// outOfTime says what it means that the time was up before anything was written.
-func outOfTime(err error) error {
-	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	return err
 }
 
 // apart checks the orders of a batch, and puts those off that have a key of an earlier one:

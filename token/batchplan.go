@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/tokenkeep/tokenkeep/codec"
-	"github.com/tokenkeep/tokenkeep/token/driver"
 )
 
 // This file plans a batch (see batch.go): it reads what the tokens of a batch need of the index
@@ -104,10 +103,7 @@ func (x *index) gather(ctx context.Context, orders []*order, trust bool) (views 
 
 // look adds the views of records by their names, as far as they can be read.
 func (x *index) look(ctx context.Context, refs []string, trust bool, views map[string]*view, seen map[string]bool) error {
-	how := driver.Fresh
-	if trust {
-		how = driver.Any
-	}
+	how := freshness(trust)
 	slices.Sort(refs)
 	var names []string
 	for _, ref := range slices.Compact(refs) {

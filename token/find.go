@@ -148,10 +148,7 @@ func (s *Store) lookUp(ctx context.Context, q *codec.Record, trust bool) (found 
 			continue
 		}
 		sure = false
-		how := driver.Fresh
-		if trust {
-			how = driver.Any
-		}
+		how := freshness(trust)
 		records, err := s.holders(ctx, how, k, entries)
 		if err != nil {
 			return nil, false, err

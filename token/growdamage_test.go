@@ -217,17 +217,22 @@ var sealing = map[string][][]string{
 	"a leaf":   {{"U3", "R3"}, {"U4", "R4"}, {"U5", "R5"}, {"U6", "R6"}, {"U7", "R7"}, {"U8", "R8"}, {"U9", "R9"}, {"Ua", "Ra"}, {"Ub", "Rb"}},
 }
 
+// errGivesUp stands for a caller that ends its context.
+var errGivesUp = errors.New("the caller gives up")
+
+// troubles are what a call may meet.
+var troubles = map[string]memstore.Fault{
+	"permission":                  {Before: driver.ErrPermission},
+	"unavailable":                 {Before: driver.ErrUnavailable},
+	"a quota":                     {Before: driver.ErrQuota},
+	"a lost answer":               {Lost: true},
+	"unknown, and it was applied": {After: driver.ErrOutcomeUnknown},
+	"unknown, and it was not":     {Before: driver.ErrOutcomeUnknown},
+	"a caller that gives up":      {Before: errGivesUp},
+}
+
 func TestTroubleAtAnyCallOfASaveThatSealsLosesNothing(t *testing.T) {
-	cancelled := errors.New("the caller gives up")
-	for what, fault := range map[string]memstore.Fault{
-		"permission":                  {Before: driver.ErrPermission},
-		"unavailable":                 {Before: driver.ErrUnavailable},
-		"a quota":                     {Before: driver.ErrQuota},
-		"a lost answer":               {Lost: true},
-		"unknown, and it was applied": {After: driver.ErrOutcomeUnknown},
-		"unknown, and it was not":     {Before: driver.ErrOutcomeUnknown},
-		"a caller that gives up":      {Before: cancelled},
-	} {
+	for what, fault := range troubles {
 		for where, before := range sealing {
 			for _, rests := range []bool{false, true} {
 				t.Run(fmt.Sprintf("%s, %s is sealed, names rest: %v", what, where, rests), func(t *testing.T) {
@@ -235,7 +240,7 @@ func TestTroubleAtAnyCallOfASaveThatSealsLosesNothing(t *testing.T) {
 						sealed := false
 						for hit, k := true, 1; hit; k++ {
 							var grew bool
-							hit, grew = troubleAt(t, k, fault, cancelled, before, rests)
+							hit, grew = troubleAt(t, k, fault, before, rests)
 							sealed = sealed || grew
 						}
 						if !sealed {
@@ -250,7 +255,7 @@ func TestTroubleAtAnyCallOfASaveThatSealsLosesNothing(t *testing.T) {
 
 // troubleAt lets the k-th call of a save meet trouble. It reports whether there was such a
 // call, and whether a leaf was sealed.
-func troubleAt(t *testing.T, k int, fault memstore.Fault, cancelled error, before [][]string, rests bool) (hit, grew bool) {
+func troubleAt(t *testing.T, k int, fault memstore.Fault, before [][]string, rests bool) (hit, grew bool) {
 	t.Helper()
 	sc := scenario{value: tight}
 	for _, words := range before {
@@ -269,7 +274,7 @@ func troubleAt(t *testing.T, k int, fault memstore.Fault, cancelled error, befor
 		}
 		hit = true
 		switch {
-		case errors.Is(fault.Before, cancelled):
+		case errors.Is(fault.Before, errGivesUp):
 			cancel()
 			return memstore.Fault{}
 		case errors.Is(fault.Before, driver.ErrOutcomeUnknown) || fault.After != nil:

@@ -45,7 +45,7 @@ func (x *index) readAhead(ctx context.Context, from *view, h codec.Hash, trust b
 		return
 	}
 	if from == x.root && !x.store.worn(from.index, calmBudget) {
-		return // it was told at once
+		return // the root was told at once of what took the place of its leaves
 	}
 	_ = x.prefetch(ctx, guess(x.root.index.Key, name, prefix, h)) // what could not be read is read one by one
 }

@@ -49,23 +49,14 @@ func TestARepairMendsABitOfEverything(t *testing.T) {
 }
 
 func TestTroubleAtAnyCallOfARepairIsToldAndMendedLater(t *testing.T) {
-	cancelled := errors.New("the caller gives up")
-	for what, fault := range map[string]memstore.Fault{
-		"permission":                  {Before: driver.ErrPermission},
-		"unavailable":                 {Before: driver.ErrUnavailable},
-		"a quota":                     {Before: driver.ErrQuota},
-		"a lost answer":               {Lost: true},
-		"unknown, and it was applied": {After: driver.ErrOutcomeUnknown},
-		"unknown, and it was not":     {Before: driver.ErrOutcomeUnknown},
-		"a caller that gives up":      {Before: cancelled},
-	} {
+	for what, fault := range troubles {
 		for _, rebuild := range []bool{false, true} {
 			for _, rests := range []bool{false, true} {
 				t.Run(fmt.Sprintf("%s, rebuild: %v, names rest: %v", what, rebuild, rests), func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) { // so that to wait takes no time
 						calls := 0
 						for hit := true; hit; calls++ {
-							hit = repairTroubleAt(t, calls+1, fault, cancelled, rebuild, rests)
+							hit = repairTroubleAt(t, calls+1, fault, rebuild, rests)
 						}
 						t.Logf("%d calls", calls)
 					})
@@ -75,7 +66,7 @@ func TestTroubleAtAnyCallOfARepairIsToldAndMendedLater(t *testing.T) {
 	}
 }
 
-func repairTroubleAt(t *testing.T, k int, fault memstore.Fault, cancelled error, rebuild, rests bool) (hit bool) {
+func repairTroubleAt(t *testing.T, k int, fault memstore.Fault, rebuild, rests bool) (hit bool) {
 	t.Helper()
 	d := ill(t)
 	if rests {
@@ -91,7 +82,7 @@ func repairTroubleAt(t *testing.T, k int, fault memstore.Fault, cancelled error,
 		hit = true
 		reads := call.Op == memstore.OpGet || call.Op == memstore.OpNames
 		switch {
-		case errors.Is(fault.Before, cancelled):
+		case errors.Is(fault.Before, errGivesUp):
 			cancel()
 			return memstore.Fault{}
 		case reads && (errors.Is(fault.Before, driver.ErrOutcomeUnknown) || fault.After != nil):

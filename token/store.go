@@ -138,15 +138,21 @@ func (s *Store) retry(ctx context.Context, f func(ctx context.Context) error) er
 		}
 		again := (*againError)(nil)
 		if !errors.As(err, &again) {
-			if errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, ErrOutcomeUnknown) && !errors.Is(err, ErrUnavailable) {
-				err = fmt.Errorf("%w: %w", ErrUnavailable, err)
-			}
-			return err
+			return outOfTime(err)
 		}
 		if err := s.pause(ctx, try); err != nil {
 			return fmt.Errorf("%w: gave up after %d tries: %s: %w", ErrUnavailable, try+1, again.why, err)
 		}
 	}
+}
+
+// outOfTime says what it means that the time was up, if the error does not say it: that
+// nothing was written.
+func outOfTime(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, ErrOutcomeUnknown) && !errors.Is(err, ErrUnavailable) {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return err
 }
 
 // An againError asks retry to begin the operation anew. Nothing of it took effect.
