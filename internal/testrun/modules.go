@@ -129,6 +129,9 @@ func (r *run) packageDone(m module, p *packageResult) (failed int) {
 	for _, s := range c.skipped {
 		r.skip(name+" "+s.name, s.reason)
 	}
+	for _, what := range p.notRun {
+		r.skip(name, what)
+	}
 	line := fmt.Sprintf("%7.1fs  %-24s %d passed", p.elapsed.Seconds(), name, c.passed)
 	if len(c.skipped) > 0 {
 		line += fmt.Sprintf(", %d skipped", len(c.skipped))

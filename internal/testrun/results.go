@@ -22,6 +22,9 @@ type event struct {
 	Key, Value  string // of attr: what a test measured
 }
 
+// notRun is the attribute by which a test says what it left out, and why, in the words "what: why".
+const notRun = "notrun"
+
 // results follows the events of all packages of one go test.
 type results struct {
 	mu       sync.Mutex // running is asked for by another goroutine
@@ -39,6 +42,7 @@ type packageResult struct {
 	output  []outputLine
 	build   string   // what the compiler said, if it failed
 	said    []string // what tests measured, one line each
+	notRun  []string // what tests say that they left out although they ran, each once
 }
 
 type testResult struct {
@@ -75,6 +79,10 @@ func (rs *results) add(e event) *packageResult {
 	switch {
 	case e.Action == "output":
 		p.output = append(p.output, outputLine{e.Test, e.Output})
+	case e.Action == "attr" && e.Key == notRun:
+		if !slices.Contains(p.notRun, e.Value) {
+			p.notRun = append(p.notRun, e.Value)
+		}
 	case e.Action == "attr":
 		p.said = append(p.said, e.Key+": "+e.Value)
 	case e.Test != "" && e.Action == "run":

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -135,5 +136,21 @@ func TestWhatATestMeasuredIsKept(t *testing.T) {
 		{"Action":"fail","Package":"p"}`)
 	if len(packages) != 1 || !slices.Equal(packages[0].said, []string{"pause: 9.8 s"}) || packages[0].failureOutput() != "" {
 		t.Errorf("%+v", packages)
+	}
+}
+
+func TestWhatATestLeftOutIsListedOnce(t *testing.T) {
+	packages := play(t, `{"Action":"run","Package":"m/p","Test":"TestA"}
+		{"Action":"attr","Package":"m/p","Test":"TestA","Key":"notrun","Value":"containers: there is no Docker"}
+		{"Action":"attr","Package":"m/p","Test":"TestA/x","Key":"notrun","Value":"containers: there is no Docker"}
+		{"Action":"pass","Package":"m/p","Test":"TestA"}
+		{"Action":"pass","Package":"m/p"}`)
+	if len(packages) != 1 || len(packages[0].said) != 0 {
+		t.Fatalf("%+v", packages)
+	}
+	r := &run{printer: newPrinter(io.Discard)}
+	r.packageDone(module{dir: "d", path: "m"}, packages[0])
+	if want := []string{"d/p: containers: there is no Docker"}; !slices.Equal(r.notRun, want) || r.passed != 1 {
+		t.Errorf("not run are %q, want %q; %d passed", r.notRun, want, r.passed)
 	}
 }
