@@ -59,8 +59,11 @@ func TestBadArgumentsAreInvalidAndChangeNothing(t *testing.T) {
 			unchanged(t, d)
 			_, err := s.FindTokenByID(t.Context(), id)
 			invalid(t, err)
+			_, err = s.ReadToken(t.Context(), id)
+			invalid(t, err)
 			invalid(t, s.DeleteToken(t.Context(), id))
 			invalid(t, s.UpdateToken(t.Context(), id, change1))
+			invalid(t, s.TryUpdateToken(t.Context(), id, change1))
 			if id == "" {
 				return // no id is a good one for these
 			}
@@ -122,6 +125,7 @@ func TestBadArgumentsAreInvalidAndChangeNothing(t *testing.T) {
 		invalid(t, s.SaveToken(t.Context(), &token.OAuthToken{RefreshToken: token.NewSecret("R9"), Extra: map[string]token.Secret{"": token.NewSecret("x")}}))
 		invalid(t, s.SaveTokens(t.Context(), []*token.OAuthToken{nil}))
 		invalid(t, s.UpdateToken(t.Context(), "chosen", nil))
+		invalid(t, s.TryUpdateToken(t.Context(), "chosen", nil))
 	})
 	t.Run("of several tokens the others are saved", func(t *testing.T) {
 		d := stocked(t)

@@ -70,6 +70,12 @@ func TestNumberOfCalls(t *testing.T) {
 	update := func(id string) func(context.Context, *token.Store) error {
 		return func(ctx context.Context, s *token.Store) error { return s.UpdateToken(ctx, id, change1) }
 	}
+	try := func(id string) func(context.Context, *token.Store) error {
+		return func(ctx context.Context, s *token.Store) error { return s.TryUpdateToken(ctx, id, change1) }
+	}
+	read := func(id string) func(context.Context, *token.Store) error {
+		return func(ctx context.Context, s *token.Store) error { return second(s.ReadToken(ctx, id)) }
+	}
 	remove := func(id string) func(context.Context, *token.Store) error {
 		return func(ctx context.Context, s *token.Store) error { return s.DeleteToken(ctx, id) }
 	}
@@ -117,6 +123,12 @@ func TestNumberOfCalls(t *testing.T) {
 		{"UpdateToken, record read before", find("#chosen"), update("chosen"), "put token", nil},
 		{"UpdateToken, cold", nothing, update("chosen"), "get token, put token", nil},
 		{"UpdateToken, a miss", nothing, update("none"), "get token, get token", token.ErrNotFound},
+		{"TryUpdateToken, record read before", find("#chosen"), try("chosen"), "put token", nil},
+		{"TryUpdateToken, cold", nothing, try("chosen"), "get token, put token", nil},
+		{"TryUpdateToken, a miss", nothing, try("none"), "get token, get token", token.ErrNotFound},
+		{"ReadToken, cold", nothing, read("chosen"), "get token", nil},
+		{"ReadToken, after it was read", byID("chosen"), read("chosen"), "get token", nil},
+		{"ReadToken, a miss", nothing, read("none"), "get token, get token", token.ErrNotFound},
 		{"DeleteToken, record and index known", find("U4"), remove("chosen"), "put token, put index", nil},
 		{"DeleteToken, cold", nothing, remove("chosen"), "get token, put token, get index, put index", nil},
 		{"DeleteToken, a miss", nothing, remove("none"), "get token, get token", token.ErrNotFound},

@@ -105,6 +105,10 @@ func canaryOperations(id string) map[string]func(context.Context, *token.Store) 
 		"UpdateToken": func(ctx context.Context, s *token.Store) error {
 			return s.UpdateToken(ctx, id, func(t *token.OAuthToken) error { t.APIDomain = bird; return nil })
 		},
+		"TryUpdateToken": func(ctx context.Context, s *token.Store) error {
+			return s.TryUpdateToken(ctx, id, func(t *token.OAuthToken) error { t.APIDomain = bird; return nil })
+		},
+		"ReadToken":    func(ctx context.Context, s *token.Store) error { return second(s.ReadToken(ctx, id)) },
 		"DeleteToken":  func(ctx context.Context, s *token.Store) error { return s.DeleteToken(ctx, id) },
 		"GetTokens":    func(ctx context.Context, s *token.Store) error { return second(s.GetTokens(ctx)) },
 		"DeleteTokens": func(ctx context.Context, s *token.Store) error { return s.DeleteTokens(ctx) },

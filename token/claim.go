@@ -222,7 +222,7 @@ func (a *attempt) confirm(ctx context.Context, to target) error {
 	v, err := a.store.readOne(ctx, driver.Any, to.view.name)
 	if err == nil && v.rev != to.view.rev {
 		a.store.memory.outdate(to.view.name, v.seq())
-		err = again("a record changed since it was seen")
+		err = outrun("a record changed since it was seen")
 	}
 	return err
 }
@@ -270,7 +270,7 @@ func (a *attempt) rivals(ctx context.Context, to target, next *codec.Record, gai
 			case j.entry.Ref == to.ref:
 				if j.entry.Base > to.view.seq() { // rule 4
 					a.store.memory.outdate(to.view.name, j.entry.Base)
-					return nil, again("a record was behind the index")
+					return nil, outrun("a record was behind the index")
 				}
 			case j.state == pendingCreate, j.state == pendingGain:
 				fences = append(fences, j)

@@ -60,11 +60,22 @@ func (s *Store) FindToken(ctx context.Context, query *OAuthToken) (*OAuthToken, 
 // FindTokenByID returns the record with an id: [ErrNotFound] if there is none. It
 // takes one call to the service.
 func (s *Store) FindTokenByID(ctx context.Context, id string) (*OAuthToken, error) {
+	return s.readToken(ctx, "find token by id", id)
+}
+
+// ReadToken is [Store.FindTokenByID] that always asks the service, whatever this store
+// remembers: to see what another process has just written. It is as current as the
+// service's ordinary read, and takes one call to it.
+func (s *Store) ReadToken(ctx context.Context, id string) (*OAuthToken, error) {
+	return s.readToken(ctx, "read token", id)
+}
+
+func (s *Store) readToken(ctx context.Context, op, id string) (*OAuthToken, error) {
 	if err := checkID(id); err != nil {
-		return nil, fmt.Errorf("tokenkeep: find token by id: %w", err)
+		return nil, fmt.Errorf("tokenkeep: %s: %w", op, err)
 	}
 	var found *codec.Record
-	err := s.run(ctx, "find token by id", func(ctx context.Context) (err error) {
+	err := s.run(ctx, op, func(ctx context.Context) (err error) {
 		found, err = s.byID(ctx, id)
 		return err
 	})

@@ -104,7 +104,7 @@ func (e *leafEdit) apply(x *codec.Index) error {
 	}
 	for h, was := range e.judged {
 		if !slices.Equal(x.Entries[h], was) {
-			return again("the index changed since it was judged")
+			return outrun("the index changed since it was judged")
 		}
 	}
 	for h, list := range e.wanted {

@@ -36,6 +36,7 @@ type operation struct {
 
 var operations = []operation{
 	{"FindTokenByID", func(ctx context.Context, s *token.Store) error { return second(s.FindTokenByID(ctx, "chosen")) }, false},
+	{"ReadToken", func(ctx context.Context, s *token.Store) error { return second(s.ReadToken(ctx, "chosen")) }, false},
 	{"FindToken by user", func(ctx context.Context, s *token.Store) error { return second(s.FindToken(ctx, tok("U1"))) }, false},
 	{"FindToken by refresh token", func(ctx context.Context, s *token.Store) error { return second(s.FindToken(ctx, tok("R3", "c7"))) }, false},
 	{"FindToken by scan", func(ctx context.Context, s *token.Store) error { return second(s.FindToken(ctx, tok("A2"))) }, false},
@@ -60,6 +61,9 @@ var operations = []operation{
 	}, true},
 	{"DeleteTokens", func(ctx context.Context, s *token.Store) error { return s.DeleteTokens(ctx) }, true},
 }
+
+// tryUpdate is the operation that is not tried again after a conflict.
+var tryUpdate = operation{"TryUpdateToken", func(ctx context.Context, s *token.Store) error { return s.TryUpdateToken(ctx, "chosen", change1) }, false}
 
 func second[T any](_ T, err error) error { return err }
 
@@ -88,7 +92,7 @@ func content(tb testing.TB, d *memstore.Driver) []string {
 // trouble at another of its calls, and checks that it then was not applied, or was
 // not in trouble, and that it goes well afterwards.
 func atEveryCall(t *testing.T, trouble func(cancel context.CancelFunc, call memstore.Call) memstore.Fault, check func(t *testing.T, err error)) {
-	for _, o := range operations {
+	for _, o := range append(slices.Clone(operations), tryUpdate) {
 		clean := stocked(t)
 		before := content(t, clean)
 		if err := o.do(t.Context(), open(t, clean)); err != nil {

@@ -77,55 +77,6 @@ func mainKey(q *codec.Record) string {
 	return q.ID
 }
 
-// UpdateToken changes the record with an id by a function, which may also erase
-// fields and change the user or the client. It is applied to the newest state of
-// the record; if others write at the same time, it is called again on what they
-// wrote, so it should do nothing but change its argument. Its error is returned and
-// nothing is written then.
-//
-// The id cannot change, and a grant, refresh or access token has to be left:
-// [ErrInvalid]. [ErrConflict] is returned for what SaveToken returns it for, if
-// another record already is what this one would become; [ErrNotFound] if there is no
-// record with the id.
-func (s *Store) UpdateToken(ctx context.Context, id string, change func(*OAuthToken) error) error {
-	err := checkID(id)
-	if err == nil && change == nil {
-		err = fmt.Errorf("%w: the function is nil", ErrInvalid)
-	}
-	if err != nil {
-		return fmt.Errorf("tokenkeep: update token: %w", err)
-	}
-	return s.run(ctx, "update token", func(ctx context.Context) error {
-		return s.attempt(func(a *attempt) error {
-			to, err := a.recordOf(ctx, id)
-			if err != nil {
-				return err
-			}
-			v := to.view
-			if !v.live() {
-				return a.refuse(ErrNotFound)
-			}
-			if err := checkSameID(v, id); err != nil {
-				return err
-			}
-			t := fromRecord(v.record)
-			if err := change(t); err != nil {
-				return a.refuse(err)
-			}
-			next, err := toRecord(t)
-			switch {
-			case err != nil:
-				return a.refuse(err)
-			case next.ID != id:
-				return fmt.Errorf("%w: the id of a record cannot change", ErrInvalid)
-			case !carriesToken(next):
-				return a.refuse(fmt.Errorf("%w: no grant, refresh or access token is left", ErrInvalid))
-			}
-			return a.commit(ctx, to, v.record.Replace(next))
-		})
-	})
-}
-
 // A target is the secret that a save will write: a live record, the tombstone of an
 // id that comes back to life, or nothing yet.
 type target struct {

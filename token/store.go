@@ -156,11 +156,17 @@ func outOfTime(err error) error {
 }
 
 // An againError asks retry to begin the operation anew. Nothing of it took effect.
-type againError struct{ why string }
+type againError struct {
+	why string
+	// outrun: another writer was faster.
+	outrun bool
+}
 
 func (e *againError) Error() string { return "again: " + e.why }
 
-func again(why string) error { return &againError{why} }
+func again(why string) error { return &againError{why: why} }
+
+func outrun(why string) error { return &againError{why: why, outrun: true} }
 
 // The waits between tries: random, so that writers that met do not meet again,
 // and growing, so that a crowd thins out.

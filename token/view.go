@@ -220,7 +220,7 @@ func (s *Store) send(ctx context.Context, v, next *view) (*view, error) {
 		return next, nil
 	case errors.Is(err, driver.ErrConflict), errors.Is(err, driver.ErrDeleted):
 		s.memory.outdate(v.name, v.seq()+1)
-		return nil, again("other writers were faster")
+		return nil, outrun("other writers were faster")
 	}
 	s.memory.outdate(v.name, v.seq())
 	return nil, err

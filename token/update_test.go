@@ -1,0 +1,231 @@
+package token_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+
+	"github.com/tokenkeep/tokenkeep/codec"
+	"github.com/tokenkeep/tokenkeep/token"
+	"github.com/tokenkeep/tokenkeep/token/driver"
+	"github.com/tokenkeep/tokenkeep/token/memstore"
+)
+
+// domain returns a change of the API domain that notes which domains it met.
+func domain(to string, met *[]string) func(*token.OAuthToken) error {
+	return func(t *token.OAuthToken) error {
+		*met = append(*met, t.APIDomain)
+		t.APIDomain = to
+		return nil
+	}
+}
+
+// know reads a record, so that the store knows it.
+func know(t *testing.T, s *token.Store, id string) {
+	t.Helper()
+	if _, err := s.FindTokenByID(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTryUpdateTokenThatLosesARaceIsAConflictAfterOneCallAndWritesNothing(t *testing.T) {
+	d := stocked(t)
+	s, other := open(t, d), open(t, d.Under(""))
+	know(t, s, "chosen")
+	wantErr(t, other.UpdateToken(t.Context(), "chosen", func(r *token.OAuthToken) error { r.APIDomain = "theirs"; return nil }), nil)
+	unchanged(t, d)
+	calls := count(d)
+	var met []string
+	err := s.TryUpdateToken(t.Context(), "chosen", domain("mine", &met))
+	wantErr(t, err, token.ErrConflict)
+	if errors.Is(err, token.ErrOutcomeUnknown) || errors.Is(err, token.ErrUnavailable) {
+		t.Errorf("the error says more than that: %v", err)
+	}
+	calls.want(t, "a lost race", "put token")
+	same(t, met, []string{""})
+}
+
+func TestAfterALostRaceTryUpdateTokenBuildsOnWhatTheOtherWrote(t *testing.T) {
+	d := stocked(t)
+	s, other := open(t, d), open(t, d.Under(""))
+	know(t, s, "chosen")
+	wantErr(t, other.UpdateToken(t.Context(), "chosen", func(r *token.OAuthToken) error { r.APIDomain = "theirs"; return nil }), nil)
+	var met []string
+	wantErr(t, s.TryUpdateToken(t.Context(), "chosen", domain("mine", &met)), token.ErrConflict)
+	calls := count(d)
+	wantErr(t, s.TryUpdateToken(t.Context(), "chosen", domain("mine", &met)), nil)
+	calls.want(t, "the next try", "get token, put token")
+	same(t, met, []string{"", "theirs"})
+}
+
+func TestTryUpdateTokenOfARecordThatWasDeletedMeanwhileIsAConflictAndThenNotFound(t *testing.T) {
+	d := stocked(t)
+	s, other := open(t, d), open(t, d.Under(""))
+	know(t, s, "chosen")
+	wantErr(t, other.DeleteToken(t.Context(), "chosen"), nil)
+	wantErr(t, s.TryUpdateToken(t.Context(), "chosen", change1), token.ErrConflict)
+	wantErr(t, s.TryUpdateToken(t.Context(), "chosen", change1), token.ErrNotFound)
+}
+
+func TestTryUpdateTokenThatChangesNothingIsAConflictIfTheRecordChangedMeanwhile(t *testing.T) {
+	d := stocked(t)
+	s, other := open(t, d), open(t, d.Under(""))
+	know(t, s, "chosen")
+	idle := func(*token.OAuthToken) error { return nil }
+	wantErr(t, s.TryUpdateToken(t.Context(), "chosen", idle), nil)
+	wantErr(t, other.UpdateToken(t.Context(), "chosen", change1), nil)
+	calls := count(d)
+	wantErr(t, s.TryUpdateToken(t.Context(), "chosen", idle), token.ErrConflict)
+	calls.want(t, "nothing to write", "get token")
+}
+
+func TestTryUpdateTokenThatGainsAKeyWritesTheLeafFirstAndLosesToAWriterOfTheSameKeys(t *testing.T) {
+	d := stocked(t)
+	s, other := open(t, d), open(t, d.Under(""))
+	for _, s := range []*token.Store{s, other} {
+		if _, err := s.FindToken(t.Context(), tok("U4")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rotate := func(refresh string) func(*token.OAuthToken) error {
+		return func(r *token.OAuthToken) error { r.RefreshToken = token.NewSecret(refresh); return nil }
+	}
+	calls := count(d)
+	wantErr(t, s.TryUpdateToken(t.Context(), "chosen", rotate("R8")), nil)
+	calls.want(t, "a key gained", "put index, put token")
+	wantErr(t, other.TryUpdateToken(t.Context(), "chosen", rotate("R8")), token.ErrConflict)
+	found, err := open(t, d).FindToken(t.Context(), tok("R8"))
+	if err != nil || found.ID != "chosen" {
+		t.Errorf("by the key that was gained: %v", err)
+	}
+}
+
+func TestTryUpdateTokenDoesNotMindThatOthersWroteOtherKeysToTheIndex(t *testing.T) {
+	d := stocked(t)
+	s, other := open(t, d), open(t, d.Under(""))
+	if _, err := s.FindToken(t.Context(), tok("U4")); err != nil {
+		t.Fatal(err)
+	}
+	wantErr(t, other.SaveToken(t.Context(), tok("U9", "R9")), nil)
+	wantErr(t, s.TryUpdateToken(t.Context(), "chosen", func(r *token.OAuthToken) error { r.RefreshToken = token.NewSecret("R8"); return nil }), nil)
+	for _, key := range []string{"R8", "R9"} {
+		wantErr(t, second(open(t, d).FindToken(t.Context(), tok(key))), nil)
+	}
+}
+
+func TestTryUpdateTokenThatGainsAKeyCanLoseTheRecordToo(t *testing.T) {
+	d := stocked(t)
+	s := open(t, d)
+	if _, err := s.FindToken(t.Context(), tok("U4")); err != nil {
+		t.Fatal(err)
+	}
+	calls := &counter{}
+	d.OnCall(func(_ context.Context, call memstore.Call) memstore.Fault {
+		calls.calls = append(calls.calls, describe(call))
+		if call.Op == memstore.OpPut && call.Names[0] != codec.RootName {
+			touch(t, d, call.Names[0])
+		}
+		return memstore.Fault{}
+	})
+	wantErr(t, s.TryUpdateToken(t.Context(), "chosen", func(r *token.OAuthToken) error { r.RefreshToken = token.NewSecret("R8"); return nil }), token.ErrConflict)
+	calls.want(t, "a race that is lost after the claim", "put index, put token")
+	d.OnCall(nil)
+	wantErr(t, second(open(t, d).FindToken(t.Context(), tok("R8"))), token.ErrNotFound)
+}
+
+func TestTryUpdateTokenReturnsTheErrorOfItsFunctionAndWritesNothing(t *testing.T) {
+	mine := errors.New("mine")
+	for what, update := range map[string]func(*token.Store) func(context.Context, string, func(*token.OAuthToken) error) error{
+		"UpdateToken": func(s *token.Store) func(context.Context, string, func(*token.OAuthToken) error) error {
+			return s.UpdateToken
+		},
+		"TryUpdateToken": func(s *token.Store) func(context.Context, string, func(*token.OAuthToken) error) error {
+			return s.TryUpdateToken
+		},
+	} {
+		d := stocked(t)
+		s, other := open(t, d), open(t, d.Under(""))
+		know(t, s, "chosen")
+		wantErr(t, other.UpdateToken(t.Context(), "chosen", func(r *token.OAuthToken) error { r.APIDomain = "theirs"; return nil }), nil)
+		unchanged(t, d)
+		calls := count(d)
+		var met []string
+		wantErr(t, update(s)(t.Context(), "chosen", func(r *token.OAuthToken) error { met = append(met, r.APIDomain); return mine }), mine)
+		calls.want(t, what, "get token")
+		same(t, met, []string{"", "theirs"}) // what was remembered, and what the service says
+	}
+}
+
+func TestTryUpdateTokenThatRefusedWhatWasOldGoesOnWithWhatTheServiceSays(t *testing.T) {
+	d := stocked(t)
+	s, other := open(t, d), open(t, d.Under(""))
+	know(t, s, "chosen")
+	wantErr(t, other.UpdateToken(t.Context(), "chosen", func(r *token.OAuthToken) error { r.APIDomain = "theirs"; return nil }), nil)
+	wantErr(t, s.TryUpdateToken(t.Context(), "chosen", func(r *token.OAuthToken) error {
+		if r.APIDomain != "theirs" {
+			return errors.New("too early")
+		}
+		r.APIDomain = "mine"
+		return nil
+	}), nil)
+}
+
+func TestOfManyWhoTryToUpdateOneStateOneWins(t *testing.T) {
+	d := stocked(t)
+	stores := make([]*token.Store, 8)
+	for i := range stores {
+		stores[i] = open(t, d.Under(""))
+		know(t, stores[i], "chosen")
+	}
+	errs := make([]error, len(stores))
+	var wg sync.WaitGroup
+	for i, s := range stores {
+		wg.Go(func() { errs[i] = s.TryUpdateToken(t.Context(), "chosen", change1) })
+	}
+	wg.Wait()
+	won := 0
+	for _, err := range errs {
+		if err == nil {
+			won++
+		} else {
+			wantErr(t, err, token.ErrConflict)
+		}
+	}
+	if won != 1 {
+		t.Errorf("%d won", won)
+	}
+}
+
+func TestTryUpdateTokenReportsAnOutcomeThatIsNotKnown(t *testing.T) {
+	d := stocked(t)
+	s := open(t, d)
+	know(t, s, "chosen")
+	d.OnCall(func(context.Context, memstore.Call) memstore.Fault {
+		return memstore.Fault{After: driver.ErrOutcomeUnknown}
+	})
+	err := s.TryUpdateToken(t.Context(), "chosen", change1)
+	wantErr(t, err, token.ErrOutcomeUnknown)
+	if errors.Is(err, token.ErrConflict) {
+		t.Errorf("it is not known that nothing was written: %v", err)
+	}
+}
+
+func TestReadTokenSeesWhatAnotherProcessWrote(t *testing.T) {
+	d := stocked(t)
+	s, other := open(t, d), open(t, d.Under(""))
+	know(t, s, "chosen")
+	wantErr(t, other.UpdateToken(t.Context(), "chosen", change1), nil)
+	found, err := s.ReadToken(t.Context(), "chosen")
+	if err != nil || found.APIDomain != "changed" {
+		t.Errorf("%+v: %v", found, err)
+	}
+}
+
+func TestReadTokenAsksForTheOrdinaryRead(t *testing.T) {
+	d := stocked(t)
+	var how []driver.Freshness
+	d.Stale(func(_ context.Context, r memstore.Read) int { how = append(how, r.How); return 0 })
+	wantErr(t, second(open(t, d).ReadToken(t.Context(), "chosen")), nil)
+	same(t, how, []driver.Freshness{driver.Any})
+}
