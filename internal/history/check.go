@@ -11,21 +11,41 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// patience is how long the search for an order of one user's operations may take.
-const patience = 5 * time.Second
+// searchTime is how long the search for an order of one user's operations may take, if nothing
+// else is said.
+const searchTime = 5 * time.Second
 
 // A Verdict is what is found out about the operations of one user.
 type Verdict struct {
-	User   string
+	User string
+	// Result is porcupine.Unknown if the time was up before an order was found, or before it was
+	// certain that there is none. That is no violation, and no proof either.
 	Result porcupine.CheckResult
 	info   porcupine.LinearizationInfo
+}
+
+func (v Verdict) String() string {
+	switch v.Result {
+	case porcupine.Ok:
+		return "there is an order that explains what happened"
+	case porcupine.Illegal:
+		return "no order explains what happened"
+	default:
+		return "undecided: in the time that there was no order was found that explains what happened, nor that there is none"
+	}
 }
 
 // Check looks for an order of each user's operations in which each of them comes
 // out as it did. With reads false the finds count for nothing, except the final
 // ones, nor does it that an update or a deletion found nothing: they may have been
 // told what was true some time ago.
-func Check(ops []Operation, reads bool) []Verdict {
+func Check(ops []Operation, reads bool) []Verdict { return CheckWithin(ops, reads, 0) }
+
+// CheckWithin is Check with another time for each search; zero: as long as Check takes.
+func CheckWithin(ops []Operation, reads bool, patience time.Duration) []Verdict {
+	if patience == 0 {
+		patience = searchTime
+	}
 	users := map[string][]Operation{}
 	for _, o := range ops {
 		users[o.Input.User] = append(users[o.Input.User], o)

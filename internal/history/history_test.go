@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/anishathalye/porcupine"
@@ -246,6 +247,9 @@ func TestClassify(t *testing.T) {
 		{"an unknown write is unknown even if its context ended", SaveAccess,
 			fmt.Errorf("%w: %w", token.ErrOutcomeUnknown, context.Canceled), false, Unknown, false},
 		{"a context that ended without that was not written", SaveAccess, context.Canceled, false, Refused, false},
+		{"that the time was up explains nothing by itself", SaveAccess, context.DeadlineExceeded, false, Refused, true},
+		{"a time that was up before anything was written is told so", SaveAccess,
+			fmt.Errorf("%w: %w", token.ErrUnavailable, context.DeadlineExceeded), false, Refused, false},
 		{"a read is never unknown", FindByID, token.ErrOutcomeUnknown, false, Refused, true},
 		{"a save always finds its record", SaveRefresh, token.ErrNotFound, false, Refused, true},
 		{"a user has one record", FindByUser, token.ErrAmbiguous, false, Refused, true},
@@ -257,5 +261,24 @@ func TestClassify(t *testing.T) {
 				t.Errorf("%v, %q", got, problem)
 			}
 		})
+	}
+}
+
+// A search that takes too long says that it found out nothing, which is neither of the two.
+func TestASearchThatGivesUpIsUndecided(t *testing.T) {
+	var ops []Operation
+	for i := range 30 {
+		ops = append(ops, saved(1, 100, "x", fmt.Sprint(i), 1+i))
+	}
+	ops = append(ops, found(101, 102, record("x", "none of them", "", 0))) // after any order of them
+	verdicts := CheckWithin(ops, true, 1)
+	if len(verdicts) != 1 || verdicts[0].Result != porcupine.Unknown {
+		t.Fatalf("verdicts: %v", verdicts)
+	}
+	if text := verdicts[0].String(); !strings.HasPrefix(text, "undecided: ") {
+		t.Errorf("the verdict is told as %q", text)
+	}
+	if text := Check(ops[30:], true)[0].String(); text != "no order explains what happened" {
+		t.Errorf("that there is no order is told as %q", text)
 	}
 }
