@@ -2,7 +2,8 @@
 // come from, what becomes of a refresh token that was used, and what their errors mean.
 //
 // There is a preset for each of the servers that are used most, such as [Google] and
-// [Zoho]. Another one is described with a [Provider] of one's own; the zero value is a
+// [Zoho]; those that take arguments return an error for a bad one. Each cites what it relies on, and
+// says what of it is an assumption. Another one is described with a [Provider] of one's own; the zero value is a
 // server that follows RFC 6749 and takes each refresh token once, which does no harm with any
 // server that is gentler.
 package provider
@@ -38,6 +39,10 @@ type Provider struct {
 	// Lifetime is how long an access token is taken to live if the server does not say. Zero:
 	// it is taken to live for ever.
 	Lifetime time.Duration
+
+	// Extra are the names of what else a response says, as text, that is to be kept with the token,
+	// beside id_token, instance_url, id and api_domain, which are kept always.
+	Extra []string
 
 	// Adapt makes of a response what RFC 6749 would have it be: a server that tells lifetimes in
 	// milliseconds needs it, for example. It may change t and return it. Its error says that the
@@ -100,13 +105,14 @@ type Verdict struct {
 type Kind int
 
 const (
-	// Unclear: the refresh token may have been spent.
+	// Unclear means that the refresh token may have been spent.
 	Unclear Kind = iota
-	// Dead: the refresh token is refused for good. It was revoked, has expired, or was spent before.
+	// Dead means that the refresh token is refused for good: it was revoked, has expired, or was spent
+	// before, or the user has to log in again for another reason.
 	Dead
-	// Later: the server is busy or counts too many requests, and nothing was spent.
+	// Later means that the server is busy or counts too many requests, and nothing was spent.
 	Later
-	// Misconfigured: the server refuses the client or the request, and nothing was spent.
+	// Misconfigured means that the server refuses the client or the request, and nothing was spent.
 	Misconfigured
 )
 
