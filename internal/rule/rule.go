@@ -36,6 +36,16 @@ const (
 	Seal Rule = "seal"
 	// Once: an id that the store made comes to life once.
 	Once Rule = "once"
+	// Intent: a refresh token is sent by who wrote into the record that he will.
+	Intent Rule = "intent"
+	// Lapse: a lease is taken over when it was known for as long as it says.
+	Lapse Rule = "lapse"
+	// Fenced: new tokens are stored over the refresh token that was spent for them.
+	Fenced Rule = "fenced"
+	// Belief: a refused refresh token is dead if the record did not change meanwhile.
+	Belief Rule = "belief"
+	// Keep: new tokens that cannot be stored are kept until they can.
+	Keep Rule = "keep"
 	// FreshList: what looks like an empty store is listed before it is one.
 	FreshList Rule = "fresh-list"
 )
@@ -43,4 +53,5 @@ const (
 // All are the rules: each is one mutant.
 var All = []Rule{
 	CAS, WriteID, Claim, Base, Fence, Tombstone, Recheck, Floor, FreshList, Gap, Winner, Seal, Once,
+	Intent, Lapse, Fenced, Belief, Keep,
 }

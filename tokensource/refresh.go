@@ -1,0 +1,173 @@
+package tokensource
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"time"
+
+	"github.com/tokenkeep/tokenkeep/internal/rule"
+	"github.com/tokenkeep/tokenkeep/token"
+	"github.com/tokenkeep/tokenkeep/tokensource/provider"
+)
+
+// This file is the protocol: who may spend a refresh token. docs/refresh.md says why it is safe; its
+// rules are named here, and in visit.go and unsaved.go, by their numbers:
+//
+//  1. Intent: a refresh token is sent only by who has written a name of his own into the record, by
+//     compare-and-set, from a state in which nobody held it. That is the lease.
+//  2. Time: the holder sends it early enough for the request to end within the lease.
+//  3. Lapse: another one takes the lease over only after he has known it, by his own clock, for
+//     as long as it says.
+//  4. Fence: new tokens are stored only over the refresh token that was spent for them, and only if nobody
+//     has stored others since and nobody else holds it.
+//  5. Belief: a refusal of the provider counts once its holder has written it into the record, which
+//     he can only while the record is as he left it.
+//  6. Keeping: tokens that the provider issued are kept in memory until they are stored, or others are.
+
+// What may come in between. The record is looked at again then.
+var (
+	errMoved = errors.New("the record changed")
+	errLost  = errors.New("another process was faster")
+	errHeld  = errors.New("another process took the refresh over")
+)
+
+// commitTime is for how long the new tokens are tried to be stored before the call returns with
+// ErrNotPersisted, and slack what a lease is longer than what is done in it.
+const (
+	commitTime   = 10 * time.Second
+	slack        = 4 * time.Second
+	longestLease = 2*maxTimeout + commitTime + slack
+)
+
+// leaseTime is for how long a lease is good: time for it to be written, for a request and
+// another one, and for storing what comes of it.
+func (s *Source) leaseTime() time.Duration { return 2*s.timeout + commitTime + slack }
+
+// sendTime is how long after the beginning of its lease at the latest a refresh token is sent.
+func (s *Source) sendTime() time.Duration { return s.timeout + slack }
+
+// A lease is the right to spend a refresh token.
+type lease struct {
+	id      string       // the record's
+	name    string       // random: the holder's, and then that of the tokens that came of it
+	began   time.Time    // before the lease was written
+	refresh token.Secret // what is spent
+	before  State        // what the record said when nobody held it
+	// unresolved is how many refreshes before this one never told what came of them.
+	unresolved int
+}
+
+// refresh takes the lease and spends the refresh token. It returns what the source returns from
+// now on, or why there is nothing new.
+func (s *Source) refresh(ctx context.Context, d *desk, r *reading) (*current, error) {
+	conf, err := s.confFor(r.OAuthToken)
+	if err != nil {
+		return nil, err
+	}
+	l := &lease{id: r.ID, name: rand.Text(), began: time.Now(), refresh: r.RefreshToken, before: r.state}
+	if !s.provider.Unleased && !rule.Off(rule.Intent) {
+		if err := s.take(ctx, d, l); err != nil {
+			return nil, err
+		}
+	}
+	// From here on the refresh token may be spent: who asked for it cannot call it back.
+	ctx = context.WithoutCancel(ctx)
+	issued, refusal := s.redeem(ctx, conf, l)
+	if refusal != nil {
+		return nil, s.refused(ctx, l, refusal)
+	}
+	return s.save(ctx, d, &unsaved{lease: l, issued: issued, took: age(l.began)})
+}
+
+// take writes the intent (rule 1). It proves that the record can be written, too, before the
+// refresh token is spent.
+func (s *Source) take(ctx context.Context, d *desk, l *lease) error {
+	err := s.store.TryUpdateToken(ctx, l.id, func(t *token.OAuthToken) error {
+		st, err := StateOf(t)
+		if err != nil {
+			return err
+		}
+		if st != l.before || !t.RefreshToken.Equal(l.refresh) {
+			return errMoved
+		}
+		l.unresolved = st.Unresolved
+		if st.Holder != "" && st.Holder != d.unsent {
+			l.unresolved++
+		}
+		st.Fingerprint = fingerprint(l.refresh)
+		st.Holder, st.IntentMillis, st.LeaseMillis = l.name, time.Now().UnixMilli(), s.leaseTime().Milliseconds()
+		st.Unresolved, st.RetryMillis = l.unresolved, 0
+		return st.put(t)
+	})
+	switch {
+	case errors.Is(err, token.ErrConflict):
+		return errLost
+	case errors.Is(err, token.ErrOutcomeUnknown):
+		d.unsent = l.name // if it was written after all, it need not lapse
+		return err
+	case err != nil:
+		return err
+	}
+	d.seen, d.unsent = sighting{}, ""
+	if age(l.began) > s.sendTime() { // rule 2
+		d.unsent = l.name
+		return errMoved
+	}
+	return nil
+}
+
+// refused writes down what it means that the provider issued no token, and returns the error.
+func (s *Source) refused(ctx context.Context, l *lease, why *ProviderError) error {
+	cause := Refused
+	if l.unresolved > 0 && s.provider.Rotation != provider.Reusable {
+		cause = Interrupted
+	}
+	var note func(*State)
+	switch {
+	case why.Kind == provider.Dead:
+		note = func(st *State) { st.Reauth, st.ReauthMillis = cause, time.Now().UnixMilli() }
+	case s.provider.Unleased:
+		return why // nothing was written
+	case why.unsent:
+		note = func(st *State) { st.Unresolved = l.before.Unresolved }
+	case why.Kind == provider.Unclear && s.provider.Rotation == provider.Reusable:
+		note = func(*State) {} // it is as good as it was
+	case why.Kind == provider.Unclear:
+		return why // the lease stays: who takes it over knows that something is unresolved
+	default:
+		note = func(st *State) {
+			st.Unresolved, st.RetryMillis = l.before.Unresolved, time.Now().Add(why.wait).UnixMilli()
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, commitTime)
+	defer cancel()
+	err := s.store.UpdateToken(ctx, l.id, func(t *token.OAuthToken) error {
+		st, err := StateOf(t)
+		if err != nil {
+			return err
+		}
+		if mine := st.Holder == l.name || s.provider.Unleased && st.Holder == ""; !mine || !l.untouched(t, st) {
+			return errMoved
+		}
+		st.Fingerprint = fingerprint(t.RefreshToken)
+		st.Holder, st.IntentMillis, st.LeaseMillis = "", 0, 0
+		note(&st)
+		return st.put(t)
+	})
+	switch {
+	case why.Kind != provider.Dead:
+		return why // what was to be noted would have saved others some time, no more
+	case rule.Off(rule.Belief):
+	case err != nil: // rule 5: as a rule errMoved
+		return err
+	}
+	s.log.ErrorContext(ctx, "the user has to log in again", "record", l.id, "cause", cause, "error", why)
+	return &ReauthError{ID: l.id, Cause: cause, provider: why}
+}
+
+// untouched reports whether a record holds the refresh token that l is for, and no tokens that
+// somebody stored since.
+func (l *lease) untouched(t *token.OAuthToken, st State) bool {
+	return t.RefreshToken.Equal(l.refresh) && st.Exchange == l.before.Exchange
+}
