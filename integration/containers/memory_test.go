@@ -55,7 +55,7 @@ func TestAWorkerListsManyTokensInLittleMemory(t *testing.T) {
 			}
 			l := w.log.Lines[0].Listed
 			t.Attr("memory", fmt.Sprintf("%s: %d tokens listed in %.1f s with %.1f MiB at most, %.1f MiB of it its own (filled in %.0f s)",
-				c.name, l.Tokens, l.Seconds, mib(l.Peak), mib(l.Own), filled.Seconds()))
+				c.name, l.Tokens, l.Seconds, mib(l.Peak), mib(l.Anonymous), filled.Seconds()))
 			if l.Tokens != many {
 				t.Errorf("%d tokens are listed of %d", l.Tokens, many)
 			}

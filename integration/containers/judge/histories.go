@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/anishathalye/porcupine"
 
@@ -23,11 +24,16 @@ func (j *judging) histories() {
 			j.violation(BadLog, "user %d was written more than %d times: no order is looked for", user, history.MaxMarks-1)
 			continue
 		}
-		for _, v := range history.Check(ops, true) {
-			if v.Result != porcupine.Ok {
-				j.violation(NoOrder, "user %d: %s", user, v.Result)
-				j.Violations[len(j.Violations)-1].Operations = describe(ops)
+		for _, v := range history.CheckWithin(ops, true, j.run.Patience) {
+			kind := NoOrder
+			switch v.Result {
+			case porcupine.Ok:
+				continue
+			case porcupine.Unknown:
+				kind = Undecided
 			}
+			j.violation(kind, "user %d: %v", user, v)
+			j.Violations[len(j.Violations)-1].Operations = describe(ops)
 		}
 		for _, bad := range history.CheckSessions(ops) {
 			j.violation(Backwards, "user %d: %s", user, bad)
@@ -82,7 +88,7 @@ func translate(ops []op) (out []history.Operation, ok bool) {
 			Output: history.Output{Outcome: history.Outcome(o.outcome())},
 		}
 		switch {
-		case o.end == nil && o.begin.Do[:4] == "find":
+		case o.end == nil && strings.HasPrefix(o.begin.Do, "find"):
 			continue // nobody was told what it found
 		case o.end == nil:
 			h.Return = math.MaxInt64

@@ -6,49 +6,28 @@
 package judge
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/tokenkeep/tokenkeep/integration/containers/oplog"
 )
-
-// A Log is what one worker wrote.
-type Log struct {
-	// Worker is its number.
-	Worker int
-	// Killed: it did not end by itself, and what it had begun may have happened.
-	Killed bool
-	Lines  []oplog.Line
-	// Bad are lines that are none.
-	Bad []string
-}
-
-// Add reads a line.
-func (l *Log) Add(text []byte) {
-	var line oplog.Line
-	if err := json.Unmarshal(bytes.TrimSpace(text), &line); err != nil {
-		l.Bad = append(l.Bad, fmt.Sprintf("%.80q", text))
-		return
-	}
-	l.Lines = append(l.Lines, line)
-}
 
 // A Run is what all workers of one store wrote.
 type Run struct {
 	Logs []*Log
 	// Final is of the worker that looked at the store when the others had ended.
 	Final *Log
+	// Patience is for how long an order of one user's operations is looked for; zero: as
+	// package history has it.
+	Patience time.Duration
 }
 
 // The kinds of violations.
 const (
 	BadLog      = "the log is broken"
 	Unexplained = "an error that nothing explains"
-	Leak        = "an error holds a value"
+	Leak        = "the log holds a name or a token"
 	Lost        = "an acknowledged save is lost"
 	Twice       = "a write was applied twice"
 	Refused     = "a write was applied that was said not to be"
@@ -56,8 +35,10 @@ const (
 	TwoRecords  = "two live records of one user"
 	Unfound     = "a key does not find its record"
 	NoOrder     = "no order explains the operations"
+	Undecided   = "undecided: the search for an order took too long"
 	Backwards   = "a worker saw less than before"
 	Repairs     = "the repair finds what it must not"
+	TooMuch     = "the repair finds more than was left behind"
 )
 
 // A Violation is a promise that was not kept.
@@ -78,7 +59,8 @@ type Verdict struct {
 	// "refused", "outcome unknown", or "cut off" by a kill.
 	Operations int
 	Outcomes   map[string]int
-	// Unavailable is the longest time in which no operation of any worker succeeded.
+	// Unavailable is the longest time in which no operation of any worker succeeded, from the
+	// beginning of the first operation to that of the last one.
 	Unavailable time.Duration
 	// Records are those in the end.
 	Records int
@@ -130,43 +112,10 @@ func (j *judging) violation(kind, format string, args ...any) {
 	j.Violations = append(j.Violations, Violation{Kind: kind, Text: fmt.Sprintf(format, args...)})
 }
 
-// read collects the operations of a log.
-func (j *judging) read(l *Log, final bool) {
-	if len(l.Bad) > 0 && !(l.Killed && len(l.Bad) == 1) {
-		j.violation(BadLog, "worker %d wrote %v", l.Worker, l.Bad)
-	}
-	open := map[int]op{}
-	for _, line := range l.Lines {
-		switch {
-		case line.Begin != nil:
-			open[line.Begin.Op] = op{worker: l.Worker, begin: *line.Begin, call: line.At}
-		case line.End != nil:
-			o, ok := open[line.End.Op]
-			if !ok {
-				j.violation(BadLog, "operation %d of worker %d ended and never began", line.End.Op, l.Worker)
-				continue
-			}
-			delete(open, line.End.Op)
-			o.end, o.returns = line.End, line.At
-			j.ops = append(j.ops, o)
-		case line.Look != nil && final:
-			j.looks = append(j.looks, *line.Look)
-		case line.Problem != "":
-			j.violation(Unexplained, "worker %d: %s", l.Worker, line.Problem)
-		}
-	}
-	for _, n := range sorted(open) {
-		if !l.Killed {
-			j.violation(BadLog, "operation %d of worker %d never ended, and nobody killed it", n, l.Worker)
-		}
-		j.ops = append(j.ops, open[n])
-	}
-}
-
 // count counts, and finds the longest time without a success.
 func (j *judging) count() {
 	users := map[int]bool{}
-	var successes []int64
+	var calls, successes []int64
 	for _, o := range j.ops {
 		users[o.begin.User] = true
 		if o.begin.Final {
@@ -178,33 +127,33 @@ func (j *judging) count() {
 			outcome = o.end.Outcome
 		}
 		j.Outcomes[outcome]++
+		calls = append(calls, o.call)
 		if outcome == "done" || outcome == "not found" {
 			successes = append(successes, o.returns)
 		}
 	}
 	j.Users = len(users)
+	if len(calls) == 0 {
+		return
+	}
+	since, last := slices.Min(calls), slices.Max(calls)
 	slices.Sort(successes)
-	for i := 1; i < len(successes); i++ {
-		j.Unavailable = max(j.Unavailable, time.Duration(successes[i]-successes[i-1]))
+	for _, at := range append(successes, last) {
+		at = min(at, last) // what succeeds later is of operations that nobody waited for
+		j.Unavailable = max(j.Unavailable, time.Duration(at-since))
+		since = at
 	}
 }
 
 // errors looks at what operations failed with.
 func (j *judging) errors() {
 	for _, o := range j.ops {
-		if o.end == nil {
-			continue
-		}
 		switch {
+		case o.end == nil:
 		case o.end.Outcome == "unexplained":
 			j.violation(Unexplained, "%v: %s", o, o.end.Err)
 		case o.begin.Final && o.end.Outcome != "done" && o.end.Outcome != "not found":
 			j.violation(Unexplained, "%v, when all was over: %s", o, o.end.Err)
-		}
-		for _, part := range []string{"user-", "refresh-", "access-", "mark-"} {
-			if strings.Contains(o.end.Err, part) {
-				j.violation(Leak, "%v: %s", o, o.end.Err)
-			}
 		}
 	}
 }
@@ -214,7 +163,8 @@ func (o op) String() string {
 	if o.end != nil {
 		outcome = o.end.Outcome
 	}
-	return fmt.Sprintf("%s by worker %d (operation %d, user %d): %s", o.begin.Do, o.worker, o.begin.Op, o.begin.User, outcome)
+	return fmt.Sprintf("%s by worker %d (operation %d of client %d, user %d): %s",
+		o.begin.Do, o.worker, o.begin.Op, o.begin.Client, o.begin.User, outcome)
 }
 
 // outcome is how an operation ended as far as is known.

@@ -3,7 +3,7 @@
 // what it had begun and not ended has an outcome that nobody knows.
 //
 // All that is named in a log has a number: users, tokens, and the marks that writes leave in
-// records.
+// records. So the names themselves must be nowhere in it.
 package oplog
 
 import (
@@ -12,10 +12,13 @@ import (
 	"sync"
 )
 
-// A Line is one of a log. Exactly one of its pointers is set.
+// A Line is one of a log. Exactly one of its fields beside At is set.
 type Line struct {
 	// At is when it was written, in nanoseconds of a clock that all workers share.
-	At    int64  `json:"at"`
+	At int64 `json:"at"`
+	// Confined is the first line: what the worker sees of its confinement.
+	Confined *Confined `json:"confined,omitempty"`
+
 	Begin *Begin `json:"begin,omitempty"`
 	End   *End   `json:"end,omitempty"`
 	Look  *Look  `json:"look,omitempty"`
@@ -25,11 +28,32 @@ type Line struct {
 	Listed *Listed `json:"listed,omitempty"`
 	// Problem is what must not happen.
 	Problem string `json:"problem,omitempty"`
+	// Ended is the last line: the worker did all that it had to do.
+	Ended bool `json:"ended,omitempty"`
+}
+
+// Unknown is what a worker says of what it cannot see.
+const Unknown = "unknown"
+
+// Confined is what a worker sees of its confinement.
+type Confined struct {
+	UID int `json:"uid"`
+	GID int `json:"gid"`
+	// RootWritable and DirWritable: it could create a file in /, and in its working directory.
+	RootWritable bool `json:"root_writable"`
+	DirWritable  bool `json:"dir_writable"`
+	// Capabilities are those in effect, in hexadecimal digits, and NoNewPrivs is "1" if it cannot
+	// gain any, as /proc/self/status has them.
+	Capabilities string `json:"capabilities"`
+	NoNewPrivs   string `json:"no_new_privs"`
+	// Memory is the limit of its control group, in bytes, as the kernel writes it: "max", or a
+	// very large number, if there is none.
+	Memory string `json:"memory"`
 }
 
 // A Begin is an operation before it is done.
 type Begin struct {
-	Op     int    `json:"op"` // numbers the operations of a worker
+	Op     int    `json:"op"` // numbers the operations of a client, from 1 and without a gap
 	Client int    `json:"client"`
 	Do     string `json:"do"` // a Kind of package history
 	User   int    `json:"user"`
@@ -44,9 +68,11 @@ type Begin struct {
 // An End is what came of an operation.
 type End struct {
 	Op      int     `json:"op"`
+	Client  int     `json:"client"`
 	Outcome string  `json:"outcome"` // an Outcome of package history
 	Err     string  `json:"err,omitempty"`
-	ID      string  `json:"id,omitempty"` // what a save set
+	Late    bool    `json:"late,omitempty"` // its time was up when it ended
+	ID      string  `json:"id,omitempty"`   // what a save set
 	Seen    *Record `json:"seen,omitempty"`
 }
 
@@ -86,11 +112,15 @@ type Count struct {
 // A Listed is a measurement.
 type Listed struct {
 	Tokens int `json:"tokens"`
-	// Peak is the most memory that the process ever had resident, in bytes; and Own what of it is
-	// not pages of the program's file.
-	Peak    int64   `json:"peak"`
-	Own     int64   `json:"own"`
-	Seconds float64 `json:"seconds"`
+	// Peak is the most memory that the process ever had resident, in bytes, pages of its files
+	// included (VmHWM).
+	Peak int64 `json:"peak"`
+	// Anonymous is what it has resident when all is listed and that is no page of a file
+	// (RssAnon): no part of the peak, which was before.
+	Anonymous int64 `json:"anonymous"`
+	// Missing are those of the two that /proc/self/status does not tell. They are 0 then.
+	Missing []string `json:"missing,omitempty"`
+	Seconds float64  `json:"seconds"`
 }
 
 // A Writer writes lines. It is safe for concurrent use.

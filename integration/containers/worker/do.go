@@ -21,15 +21,22 @@ const (
 	countName   = "count"
 )
 
+// A client does one operation after the other.
+type client struct {
+	number int
+	ops    int // that it has begun
+}
+
 // do does an operation and writes down that it begins, and how it ended.
-func (w *worker) do(ctx context.Context, client int, b oplog.Begin, k *knowledge) {
-	b.Client = client
+func (w *worker) do(ctx context.Context, c *client, b oplog.Begin, k *knowledge) {
+	c.ops++
+	b.Client, b.Op = c.number, c.ops
 	w.write(oplog.Line{Begin: &b})
 	ctx, cancel := context.WithTimeout(ctx, w.timeout)
 	defer cancel()
 	end, err := w.perform(ctx, b)
-	end.Op = b.Op
-	end.Outcome = outcome(b.Do, err)
+	end.Client, end.Op = b.Client, b.Op
+	end.Outcome, end.Late = outcome(b.Do, err), ctx.Err() != nil
 	if err != nil {
 		end.Err = err.Error()
 	}
@@ -53,7 +60,8 @@ func (w *worker) write(l oplog.Line) {
 }
 
 // outcome names how an operation ended, in the words of package history; what an error
-// does not explain is none of them.
+// does not explain is none of them. That the time was up explains nothing: the store says of each
+// such error whether something may have been written.
 func outcome(do string, err error) string {
 	writes := !strings.HasPrefix(do, "find")
 	saves := strings.HasPrefix(do, "save") || strings.HasPrefix(do, "keep")
@@ -64,7 +72,7 @@ func outcome(do string, err error) string {
 		return "outcome unknown"
 	case errors.Is(err, token.ErrNotFound) && !saves:
 		return "not found"
-	case errors.Is(err, token.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, token.ErrUnavailable):
 		return "refused"
 	}
 	return "unexplained"

@@ -17,25 +17,25 @@ func (w *worker) finish(ctx context.Context) error {
 	w.repair(ctx, "mend", false)
 	w.repair(ctx, "after", true)
 	seen := map[int]bool{}
+	var c client
 	for _, r := range listed {
 		seen[r.User] = true
 		op := func(b oplog.Begin) {
-			b.Op, b.User, b.Final = w.ops.next(), r.User, true
-			w.do(ctx, 0, b, nil)
+			b.User, b.Final = r.User, true
+			w.do(ctx, &c, b, nil)
 		}
-		mark := func() int64 { return int64(w.number)*1_000_000 + int64(w.marks.next()) }
 		op(oplog.Begin{Do: "find by user"})
 		op(oplog.Begin{Do: "find by id", ID: r.ID})
 		if r.Refresh != 0 {
 			op(oplog.Begin{Do: "find by refresh", Refresh: r.Refresh})
 		}
-		op(oplog.Begin{Do: "update", ID: r.ID, Mark: mark()})
-		op(oplog.Begin{Do: "save refresh", Refresh: w.number*1_000_000 + w.ops.next(), Mark: mark()})
+		op(oplog.Begin{Do: "update", ID: r.ID, Mark: w.mark()})
+		op(oplog.Begin{Do: "save refresh", Refresh: w.newToken(), Mark: w.mark()})
 		op(oplog.Begin{Do: "find by user"})
 	}
 	for _, u := range users(w.length) {
 		if !seen[u] {
-			w.do(ctx, 0, oplog.Begin{Op: w.ops.next(), Do: "find by user", User: u, Final: true}, nil)
+			w.do(ctx, &c, oplog.Begin{Do: "find by user", User: u, Final: true}, nil)
 		}
 	}
 	return nil

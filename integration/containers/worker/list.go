@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -76,21 +77,25 @@ func (w *worker) list(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	listed.Peak, listed.Own = field(string(status), "VmHWM"), field(string(status), "RssAnon")
+	for name, into := range map[string]*int64{"VmHWM": &listed.Peak, "RssAnon": &listed.Anonymous} {
+		n, ok := bytesOf(string(status), name)
+		if !ok {
+			listed.Missing = append(listed.Missing, name)
+		}
+		*into = n
+	}
+	slices.Sort(listed.Missing)
 	w.write(oplog.Line{Listed: &listed})
 	return nil
 }
 
-// field returns a number of bytes of /proc/self/status.
-func field(status, name string) int64 {
-	_, rest, _ := strings.Cut(status, name+":")
-	words := strings.Fields(rest)
-	if len(words) == 0 {
-		return 0
+// bytesOf returns an amount of memory of /proc/self/status, if it is there. Some kernels do not
+// say all that Linux says.
+func bytesOf(status, name string) (n int64, ok bool) {
+	number, isKB := strings.CutSuffix(statusField(status, name), " kB")
+	n, err := strconv.ParseInt(strings.TrimSpace(number), 10, 64)
+	if !isKB || err != nil {
+		return 0, false
 	}
-	n, err := strconv.ParseInt(words[0], 10, 64)
-	if err != nil {
-		return 0
-	}
-	return n << 10
+	return n << 10, true
 }

@@ -47,8 +47,8 @@ type worker struct {
 	config
 	store *token.Store
 	log   *oplog.Writer
-	ops   counter
-	marks counter
+	marks counter // of all writes
+	fresh counter // of all new tokens
 }
 
 func run() error {
@@ -65,6 +65,8 @@ func run() error {
 		return err
 	}
 	w := &worker{config: c, log: oplog.NewWriter(os.Stdout)}
+	sees := confined()
+	w.write(oplog.Line{Confined: &sees})
 	if w.store, err = open(ctx, c); err != nil {
 		return err
 	}
@@ -74,7 +76,11 @@ func run() error {
 	if !ok {
 		return errors.New("WORKER_DO is none of the things that a worker does")
 	}
-	return do(ctx)
+	if err := do(ctx); err != nil {
+		return err
+	}
+	w.write(oplog.Line{Ended: true})
+	return nil
 }
 
 // A config is what the environment says.

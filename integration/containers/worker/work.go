@@ -16,6 +16,13 @@ type counter struct{ n atomic.Int64 }
 
 func (c *counter) next() int { return int(c.n.Add(1)) }
 
+// A worker's numbers are its own: no other worker makes the same.
+const numbers = 1_000_000
+
+func (w *worker) mark() int64 { return int64(w.number)*numbers + int64(w.marks.next()) }
+
+func (w *worker) newToken() int { return w.number*numbers + w.fresh.next() }
+
 // work does operations until the time is over. What it does is drawn; who it does it to is
 // decided by the clock, so that all workers are at the same few users at the same time.
 func (w *worker) work(ctx context.Context) error {
@@ -27,9 +34,10 @@ func (w *worker) work(ctx context.Context) error {
 	for i := range w.clients {
 		draw := rand.New(rand.NewPCG(uint64(w.seed), uint64(w.number*100+i))) //nolint:gosec // repeats from its seed
 		wg.Go(func() {
+			c := client{number: i}
 			for ctx.Err() == nil {
 				// The operation has its own time, also if there is none left for others.
-				w.do(context.WithoutCancel(ctx), i, w.choose(draw, known), known)
+				w.do(context.WithoutCancel(ctx), &c, w.choose(draw, known), known)
 				rest(ctx, time.Duration(float64(w.pause)*(0.5+draw.Float64())))
 			}
 		})
@@ -122,14 +130,12 @@ func users(until time.Duration) []int {
 // choose draws the next operation.
 func (w *worker) choose(draw *rand.Rand, k *knowledge) oplog.Begin {
 	u := user(draw, time.Duration(oplog.Now()-w.start))
-	b := oplog.Begin{Op: w.ops.next(), User: u}
+	b := oplog.Begin{User: u}
 	seen := k.get(u)
-	mark := func() int64 { return int64(w.number)*1_000_000 + int64(w.marks.next()) }
-	fresh := func() int { return w.number*1_000_000 + b.Op }
 	recent := func(n int) int { return max(0, n-1-draw.IntN(3)) }
 	switch n := draw.IntN(100); {
 	case n < 30 && len(seen.ids) > 0:
-		b.Do, b.ID, b.Mark = "update", seen.ids[recent(len(seen.ids))], mark()
+		b.Do, b.ID, b.Mark = "update", seen.ids[recent(len(seen.ids))], w.mark()
 	case n < 36 && len(seen.ids) > 0:
 		b.Do, b.ID = "find by id", seen.ids[recent(len(seen.ids))]
 	case n < 41 && len(seen.ids) > 0:
@@ -141,9 +147,9 @@ func (w *worker) choose(draw *rand.Rand, k *knowledge) oplog.Begin {
 	case n < 65 && len(seen.refreshes) > 0:
 		b.Do, b.Refresh = "keep refresh", seen.refreshes[len(seen.refreshes)-1]
 	case n < 85:
-		b.Do, b.Mark, b.Refresh = "save refresh", mark(), fresh()
+		b.Do, b.Mark, b.Refresh = "save refresh", w.mark(), w.newToken()
 	default:
-		b.Do, b.Mark, b.Access = "save access", mark(), fresh()
+		b.Do, b.Mark, b.Access = "save access", w.mark(), w.newToken()
 	}
 	return b
 }
