@@ -11,21 +11,13 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/moby/moby/client"
 	"github.com/testcontainers/testcontainers-go"
 	"github.com/testcontainers/testcontainers-go/log"
-)
-
-// The labels of all that is made: which run made it, and the process that is to remove it.
-const (
-	sessionLabel = "tokenkeep.session"
-	processLabel = "tokenkeep.process"
 )
 
 // dataDir is a folder in the images that the programs may write to, unless they are
@@ -34,18 +26,22 @@ const dataDir = "/data"
 
 // An Engine is a Docker that answers, and the images that were made there.
 type Engine struct {
-	docker  client.APIClient
-	session string
+	docker client.APIClient
+	labels map[string]string // of all that is made
 
 	mu     sync.Mutex
 	images map[string]string // by binary
 }
 
-// Docker returns the engine, or why containers cannot be used here. It removes what runs left
-// that were killed.
-func Docker(ctx context.Context) (*Engine, error) {
+// ErrNone is that containers cannot be used here.
+var ErrNone = errors.New("containers cannot be used here")
+
+// Docker returns the engine, or an error that matches ErrNone and says why there is none; any
+// other error is one of a Docker that is there. It removes what runs left that were killed. longest is how
+// long this run may take, after which others may remove what it left.
+func Docker(ctx context.Context, longest time.Duration) (*Engine, error) {
 	if runtime.GOOS != "linux" {
-		return nil, errors.New("containers need Docker on Linux, where all processes share a clock")
+		return nil, fmt.Errorf("%w: they need Docker on Linux, where all processes share a clock", ErrNone)
 	}
 	// The settings of testcontainers-go: no reaper, whose image would have to be
 	// downloaded. What is made here has labels, and is removed here.
@@ -57,26 +53,25 @@ func Docker(ctx context.Context) (*Engine, error) {
 	log.SetDefault(log.NewNoopLogger())
 	docker, err := client.New(client.FromEnv)
 	if err != nil {
-		return nil, fmt.Errorf("there is no Docker: %w", err)
+		return nil, fmt.Errorf("%w: there is no Docker: %w", ErrNone, err)
 	}
-	if _, err := docker.Ping(ctx, client.PingOptions{}); err != nil {
-		return nil, errors.Join(fmt.Errorf("there is no Docker: %w", err), docker.Close())
+	answer, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	if _, err := docker.Ping(answer, client.PingOptions{}); err != nil {
+		return nil, errors.Join(fmt.Errorf("%w: there is no Docker: %w", ErrNone, err), docker.Close())
 	}
-	if err := sweep(ctx, docker); err != nil {
-		return nil, errors.Join(err, docker.Close())
+	me := self(time.Now().Add(longest))
+	if err := sweep(ctx, docker, me); err != nil {
+		return nil, errors.Join(fmt.Errorf("what earlier runs left cannot be removed: %w", err), docker.Close())
 	}
-	return &Engine{docker: docker, session: strings.ToLower(rand.Text()[:12]), images: map[string]string{}}, nil
+	return &Engine{docker: docker, labels: me.labels(strings.ToLower(rand.Text()[:12])), images: map[string]string{}}, nil
 }
 
 // Close removes all that was made.
 func (e *Engine) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	return errors.Join(removeSession(ctx, e.docker, e.session), e.docker.Close())
-}
-
-func (e *Engine) labels() map[string]string {
-	return map[string]string{sessionLabel: e.session, processLabel: strconv.Itoa(os.Getpid())}
+	return errors.Join(removeSession(ctx, e.docker, e.labels[sessionLabel]), e.docker.Close())
 }
 
 // Fetchable reports why a public image cannot be had; nil if it is here, or a registry answers.
@@ -95,14 +90,14 @@ func (e *Engine) image(ctx context.Context, bin, binary string) (name string, er
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.images[binary] == "" {
-		e.images[binary], err = buildImage(ctx, bin, binary, e.session, e.labels())
+		e.images[binary], err = buildImage(ctx, bin, binary, e.labels)
 	}
 	return e.images[binary], err
 }
 
 // buildImage makes an image of nothing but a binary and an empty folder, and returns its
 // name.
-func buildImage(ctx context.Context, bin, binary, session string, labels map[string]string) (string, error) {
+func buildImage(ctx context.Context, bin, binary string, labels map[string]string) (string, error) {
 	program, err := os.ReadFile(filepath.Join(bin, binary))
 	if err != nil {
 		return "", err
@@ -134,70 +129,7 @@ func buildImage(ctx context.Context, bin, binary, session string, labels map[str
 	}
 	defer provider.Close() //nolint:errcheck // what it made stands
 	return provider.BuildImage(ctx, &testcontainers.ContainerRequest{FromDockerfile: testcontainers.FromDockerfile{
-		ContextArchive: bytes.NewReader(archive.Bytes()), Repo: "tokenkeep-" + binary, Tag: session, KeepImage: true, BuildLogWriter: io.Discard,
+		ContextArchive: bytes.NewReader(archive.Bytes()), Repo: "tokenkeep-" + binary, Tag: labels[sessionLabel], KeepImage: true, BuildLogWriter: io.Discard,
 		BuildOptionsModifier: func(o *client.ImageBuildOptions) { o.Labels = labels },
 	}})
-}
-
-// sweep removes what processes left that are no more.
-func sweep(ctx context.Context, docker client.APIClient) error {
-	sessions := map[string]bool{}
-	note := func(labels map[string]string) {
-		if pid, err := strconv.Atoi(labels[processLabel]); err == nil && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
-			sessions[labels[sessionLabel]] = true
-		}
-	}
-	ours := client.Filters{}.Add("label", sessionLabel)
-	containers, err := docker.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: ours})
-	if err != nil {
-		return err
-	}
-	for _, c := range containers.Items {
-		note(c.Labels)
-	}
-	networks, err := docker.NetworkList(ctx, client.NetworkListOptions{Filters: ours})
-	if err != nil {
-		return err
-	}
-	for _, n := range networks.Items {
-		note(n.Labels)
-	}
-	images, err := docker.ImageList(ctx, client.ImageListOptions{Filters: ours})
-	if err != nil {
-		return err
-	}
-	for _, i := range images.Items {
-		note(i.Labels)
-	}
-	var errs []error
-	for session := range sessions {
-		errs = append(errs, removeSession(ctx, docker, session))
-	}
-	return errors.Join(errs...)
-}
-
-// removeSession removes all that a run made.
-func removeSession(ctx context.Context, docker client.APIClient, session string) error {
-	its := client.Filters{}.Add("label", sessionLabel+"="+session)
-	var errs []error
-	containers, err := docker.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: its})
-	errs = append(errs, err)
-	for _, c := range containers.Items {
-		_, _ = docker.ContainerUnpause(ctx, c.ID, client.ContainerUnpauseOptions{}) // one that is paused cannot be killed
-		_, err := docker.ContainerRemove(ctx, c.ID, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
-		errs = append(errs, err)
-	}
-	networks, err := docker.NetworkList(ctx, client.NetworkListOptions{Filters: its})
-	errs = append(errs, err)
-	for _, n := range networks.Items {
-		_, err := docker.NetworkRemove(ctx, n.ID, client.NetworkRemoveOptions{})
-		errs = append(errs, err)
-	}
-	images, err := docker.ImageList(ctx, client.ImageListOptions{Filters: its})
-	errs = append(errs, err)
-	for _, i := range images.Items {
-		_, err := docker.ImageRemove(ctx, i.ID, client.ImageRemoveOptions{Force: true, PruneChildren: true})
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
 }

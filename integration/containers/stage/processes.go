@@ -28,11 +28,17 @@ type Processes struct {
 	places map[string]string // host:port by name and port
 	relays map[[3]string]*relay.Relay
 	units  []*child
+	closed bool // nothing starts any more
 }
 
-// NewProcesses returns a stage. Binaries are in bin, and the programs' files below dir.
-func NewProcesses(bin, dir string) *Processes {
-	return &Processes{bin: bin, dir: dir, places: map[string]string{}, relays: map[[3]string]*relay.Relay{}}
+// NewProcesses returns a stage of the binaries in bin. The programs' files are in a folder that
+// Close removes.
+func NewProcesses(bin string) (*Processes, error) {
+	dir, err := os.MkdirTemp("", "tokenkeep-")
+	if err != nil {
+		return nil, err
+	}
+	return &Processes{bin: bin, dir: dir, places: map[string]string{}, relays: map[[3]string]*relay.Relay{}}, nil
 }
 
 // Mode says how programs run.
@@ -101,19 +107,22 @@ func (s *Processes) Start(_ context.Context, p Program) (Unit, error) {
 	return c, nil
 }
 
-// Close kills what runs and closes the relays.
+// Close kills what runs, closes the relays and removes the files.
 func (s *Processes) Close() error {
 	s.mu.Lock()
 	units, relays := s.units, s.relays
-	s.units, s.relays = nil, map[[3]string]*relay.Relay{}
+	s.units, s.relays, s.closed = nil, map[[3]string]*relay.Relay{}, true
 	s.mu.Unlock()
+	var errs []error
 	for _, c := range units {
-		_ = c.Kill(context.Background()) // it may have ended
+		if err := c.Kill(context.Background()); !errors.Is(err, errEnded) {
+			errs = append(errs, err)
+		}
 	}
 	for _, r := range relays {
 		r.Close()
 	}
-	return os.RemoveAll(s.dir)
+	return errors.Join(append(errs, os.RemoveAll(s.dir))...)
 }
 
 // A child is a program that runs as a child process.
@@ -121,15 +130,22 @@ type child struct {
 	stage   *Processes
 	program Program
 
-	mu    sync.Mutex
-	cmd   *exec.Cmd
-	stdin io.Closer
-	errs  tail
-	done  chan struct{} // closed when it has ended and its output has been read
-	ended error
+	mu     sync.Mutex
+	cmd    *exec.Cmd
+	stdin  io.Closer
+	errs   tail
+	done   chan struct{} // closed when it has ended and its output has been read
+	ended  error
+	unread error // why the output could not be read to its end
 }
 
 func (c *child) start() error {
+	c.stage.mu.Lock()
+	closed := c.stage.closed
+	c.stage.mu.Unlock()
+	if closed {
+		return errors.New("the stage is closed")
+	}
 	cmd := exec.Command(filepath.Join(c.stage.bin, c.program.Binary)) //nolint:noctx,gosec // Kill ends it; it is our own
 	cmd.Env = []string{"WORKER_STDIN=1", "SERVER_STDIN=1", "VAULT_STDIN=1"}
 	for name, value := range c.program.Env {
@@ -155,12 +171,18 @@ func (c *child) start() error {
 	c.mu.Unlock()
 	go func() {
 		defer close(done)
-		lines(stdout, 0, c.program.Says)
+		_, last, unread := lines(stdout, 0, c.program.Says)
+		if len(last) > 0 && c.program.Says != nil {
+			c.program.Says(last)
+		}
 		err := cmd.Wait()
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if c.ended = nil; err != nil {
+		if c.ended, c.unread = nil, nil; err != nil {
 			c.ended = fmt.Errorf("%s: %w: %s", c.program.Name, err, c.errs.String())
+		}
+		if unread != nil {
+			c.unread = fmt.Errorf("%s: its output: %w", c.program.Name, unread)
 		}
 	}()
 	return nil
@@ -184,15 +206,19 @@ func (c *child) signal(s os.Signal) error {
 
 // Kill sends SIGKILL.
 func (c *child) Kill(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, dying)
+	defer cancel()
 	if err := c.signal(syscall.SIGKILL); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
 	_, done := c.life()
 	select {
 	case <-done:
-		return nil
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.unread
 	case <-ctx.Done():
-		return ctx.Err()
+		return fmt.Errorf("%s: its output has not ended: %w", c.program.Name, ctx.Err())
 	}
 }
 
@@ -237,7 +263,7 @@ func (c *child) Wait(ctx context.Context) error {
 	case <-done:
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		return c.ended
+		return errors.Join(c.ended, c.unread)
 	case <-ctx.Done():
 		return ctx.Err()
 	}

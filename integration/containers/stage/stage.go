@@ -13,6 +13,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"time"
 )
 
 // The binaries that there are.
@@ -63,7 +64,8 @@ type Stage interface {
 // A Unit is a program that was started. What is done to one by several goroutines must not
 // overlap.
 type Unit interface {
-	// Kill ends it as a machine does that dies. Its output has been read when Kill returns.
+	// Kill ends it as a machine does that dies. Its output has been read when Kill returns, or
+	// there is an error, after a minute at most.
 	Kill(ctx context.Context) error
 	// Again starts it anew after Kill, with the files that it had.
 	Again(ctx context.Context) error
@@ -75,7 +77,8 @@ type Unit interface {
 	// Cut takes the network away from it, and Mend gives it back.
 	Cut(ctx context.Context) error
 	Mend(ctx context.Context) error
-	// Wait waits until it has ended by itself and its output has been read.
+	// Wait waits until it has ended by itself and its output has been read; that either went
+	// wrong is an error.
 	Wait(ctx context.Context) error
 	// Trace is the end of what it wrote to its standard error.
 	Trace() string
@@ -83,19 +86,24 @@ type Unit interface {
 	Remove(ctx context.Context) error
 }
 
-// lines passes what a program writes on, line by line, but for the first skip lines. The last one
-// may be cut short.
-func lines(r io.Reader, skip int, says func([]byte)) (n int) {
+// dying is how long a program that gets SIGKILL may take until it has ended and its output has
+// been read.
+const dying = time.Minute
+
+// lines passes the whole lines on that a program writes, but for the first skip, and returns how many
+// there were, what follows the last one, and what it ended with other than the end of the file.
+func lines(r io.Reader, skip int, says func([]byte)) (n int, last []byte, err error) {
 	reader := bufio.NewReaderSize(r, 1<<16)
 	for {
 		line, err := reader.ReadBytes('\n')
-		if len(line) > 0 {
-			if n++; n > skip && says != nil {
-				says(line)
-			}
-		}
 		if err != nil {
-			return n
+			if err == io.EOF {
+				err = nil
+			}
+			return n, line, err
+		}
+		if n++; n > skip && says != nil {
+			says(line)
 		}
 	}
 }
@@ -116,6 +124,13 @@ func (t *tail) Write(b []byte) (int, error) {
 		t.text = t.text[len(t.text)-tailSize:]
 	}
 	return len(b), nil
+}
+
+// empty forgets all: it is written anew.
+func (t *tail) empty() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.text = nil
 }
 
 func (t *tail) String() string {
