@@ -16,12 +16,11 @@ import (
 
 // What the workers are told.
 const (
-	seats     = 4                      // workers at a time
-	clients   = 2                      // goroutines of each
-	pauses    = 60 * time.Millisecond  // between operations of one of them
-	patience  = 2 * time.Second        // for an operation
-	absence   = patience + time.Second // of a worker that is paused or cut off
-	unhurried = 30 * time.Second       // for an operation when all is over
+	seats     = 4                     // workers at a time
+	clients   = 2                     // goroutines of each
+	pauses    = 60 * time.Millisecond // between operations of one of them
+	patience  = 2 * time.Second       // for an operation
+	unhurried = 30 * time.Second      // for an operation when all is over
 
 	// What a program does to live in 64 MiB: its store remembers little, and Go collects garbage
 	// before there is much.
@@ -109,22 +108,29 @@ func (c *crew) replace(ctx context.Context, seat int) error {
 	if err := w.Kill(ctx); err != nil {
 		return err
 	}
-	w.log.Killed = true
+	w.log.Killed, w.log.Trace = true, w.Trace()
 	return errors.Join(w.Remove(ctx), c.fill(ctx, seat))
 }
 
-// finish waits for the workers, and lets one look at the store.
+// finish waits for the workers, and for a server that was killed last, and lets a worker look
+// at the store. How long that takes depends on how many records there are, and so on how long
+// the workers worked: for each minute up to ten seconds on a single server, and half a minute on a
+// cluster, on two cores that have a lot else to do.
 func (c *crew) finish(ctx context.Context) (judge.Run, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute+2*c.length)
 	defer cancel()
 	var errs []error
 	for _, w := range c.seats {
 		errs = append(errs, w.Wait(ctx))
+		w.log.Trace = w.Trace()
 	}
+	_, _, err := c.service.whole(ctx)
+	errs = append(errs, err)
 	last, err := c.start(ctx, "finish", map[string]string{"WORKER_FOR": c.length.String(), "WORKER_TIMEOUT": unhurried.String()})
 	if err != nil {
 		return judge.Run{}, errors.Join(append(errs, err)...)
 	}
 	errs = append(errs, last.Wait(ctx))
+	last.log.Trace = last.Trace()
 	return judge.Run{Logs: c.logs, Final: last.log}, errors.Join(errs...)
 }

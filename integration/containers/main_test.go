@@ -8,8 +8,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -98,11 +98,11 @@ func (o *opened) closeAll() error {
 // docker is the engine, or why containers cannot be used here; it is found out once.
 var docker = sync.OnceValues(func() (*stage.Engine, error) {
 	if *flagStage == "processes" {
-		return nil, errors.New("-stage processes was asked for")
+		return nil, fmt.Errorf("%w: -stage processes was asked for", stage.ErrNone)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	engine, err := stage.Docker(ctx)
+	engine, err := stage.Docker(ctx, 3**flagSoak+2*time.Hour) // with all that comes before and after the soak
 	if err == nil {
 		open.addLast(engine)
 	}
@@ -110,11 +110,12 @@ var docker = sync.OnceValues(func() (*stage.Engine, error) {
 })
 
 // newStage opens a stage with some binaries for the length of a test: containers, or child
-// processes where there is no Docker. The test says which, and why.
+// processes where there is no Docker. The test says which, and why. A Docker that is there and does not
+// do what it should fails it.
 func newStage(t *testing.T, binaries ...string) stage.Stage {
 	t.Helper()
 	engine, why := docker()
-	if why != nil && *flagStage == "docker" {
+	if why != nil && (*flagStage == "docker" || !errors.Is(why, stage.ErrNone)) {
 		t.Fatal(why)
 	}
 	goos := os.Getenv("GOOS")
@@ -130,11 +131,13 @@ func newStage(t *testing.T, binaries ...string) stage.Stage {
 		if s, err = engine.NewContainers(t.Context(), bin, binaries...); err != nil {
 			t.Fatal(err)
 		}
-		t.Attr("mode", "containers")
 	} else {
-		s = stage.NewProcesses(bin, filepath.Join(t.TempDir(), "files"))
-		t.Attr("mode", fmt.Sprintf("child processes, not containers: %v", why))
+		if s, err = stage.NewProcesses(bin); err != nil {
+			t.Fatal(err)
+		}
+		t.Attr(notRun, "containers: the programs ran as child processes, since "+oneLine(why))
 	}
+	t.Attr("mode", s.Mode())
 	open.add(s)
 	t.Cleanup(func() {
 		if err := open.close(s); err != nil {
@@ -143,6 +146,12 @@ func newStage(t *testing.T, binaries ...string) stage.Stage {
 	})
 	return s
 }
+
+// notRun is the attribute of what a test could not run. internal/testrun lists it in the end.
+const notRun = "notrun"
+
+// oneLine is what an error says, in one line, as an attribute has to be.
+func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
 
 var building sync.Mutex
 

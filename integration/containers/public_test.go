@@ -74,8 +74,9 @@ func startPublicVault(t *testing.T, on stage.Stage) *service {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{Unit: unit, name: name, changed: make(chan struct{})}
-	return &service{name: "vault", port: apiPort, servers: []*server{s}, token: said.Token, restart: byKill}
+	// What the keeper says is what the server is.
+	keeper.Unit, keeper.name = unit, name
+	return &service{name: "vault", port: apiPort, servers: []*server{keeper}, token: said.Token, restart: byKill}
 }
 
 // startLocalStack starts LocalStack's image. It forgets all when it is restarted, so that it

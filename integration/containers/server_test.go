@@ -57,6 +57,18 @@ func (s *server) Kill(ctx context.Context) error {
 	return err
 }
 
+// again restarts a server by a signal, and waits until it serves again.
+func (s *server) again(ctx context.Context) error {
+	s.mu.Lock()
+	s.said = status{}
+	s.mu.Unlock()
+	if err := s.Hang(ctx); err != nil {
+		return err
+	}
+	_, err := s.is(ctx, "active", active)
+	return err
+}
+
 // is waits until the server says what is wanted, for a minute at most.
 func (s *server) is(ctx context.Context, what string, so func(status) bool) (status, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)

@@ -2,10 +2,22 @@ package containers_test
 
 import (
 	"context"
+	"iter"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"time"
+)
+
+// How long things go wrong.
+const (
+	absence = patience + time.Second // of a worker: longer than an operation may take
+	// long is longer than ten seconds, which is how long the library saves a batch again, how long
+	// it waits for Google to answer, and how long the workers' clients of the others do.
+	long     = 11 * time.Second
+	downtime = time.Second // of a server that is killed, or restarts
 )
 
 // trouble is what goes wrong while a crew works.
@@ -23,39 +35,91 @@ func (m *trouble) happened(name string) {
 	m.faults[name]++
 }
 
-// A fault is one thing that goes wrong.
+// A fault is one thing that can go wrong.
 type fault struct {
-	name string
-	do   func(ctx context.Context) error
+	name  string
+	lasts time.Duration
+	do    func(ctx context.Context, draw *rand.Rand) error
 }
 
-// make lets things go wrong until the time is over: workers and servers at the same time, one of
-// each after the other. In the end all is well again.
+// A lane is what goes wrong one after the other.
+type lane struct {
+	deck []fault
+	rest time.Duration // between two of them
+}
+
+// lanes are of workers, each of other ones, and of the server.
+func (m *trouble) lanes() []lane {
+	return []lane{
+		{m.ofWorkers(0, 1), 300 * time.Millisecond},
+		{append(m.ofWorkers(2, 3), m.paused("worker paused long", long, []int{2, 3})), 300 * time.Millisecond},
+		{m.ofServers(), time.Second},
+	}
+}
+
+// kinds are the names of all faults of the lanes, each once.
+func (m *trouble) kinds() []string {
+	all := map[string]bool{}
+	for _, lane := range m.lanes() {
+		for _, f := range lane.deck {
+			all[f.name] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(all))
+}
+
+// deal returns the cards of a deck in the order in which they come: the first ones shuffled, then the
+// others as they are. Each has come before the deck is shuffled again.
+func deal[T any](draw *rand.Rand, deck []T, first int) iter.Seq[T] {
+	return func(yield func(T) bool) {
+		for {
+			draw.Shuffle(first, func(i, j int) { deck[i], deck[j] = deck[j], deck[i] })
+			for _, card := range deck {
+				if !yield(card) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// make lets things go wrong until the time is over, in all lanes at the same time. In the end all
+// is well again.
 func (m *trouble) make(t *testing.T, length time.Duration) {
 	ctx, cancel := context.WithTimeout(t.Context(), length)
 	defer cancel()
+	ends, _ := ctx.Deadline()
 	var wg sync.WaitGroup
-	for i, lane := range []struct {
-		draws func(*rand.Rand) fault
-		rest  time.Duration
-	}{
-		{m.ofWorkers, 500 * time.Millisecond},
-		{m.ofServers, 1500 * time.Millisecond},
-	} {
+	for i, lane := range m.lanes() {
 		draw := rand.New(rand.NewPCG(uint64(m.crew.seed), uint64(i)))
 		wg.Go(func() {
-			for wait(ctx, lane.rest+time.Duration(draw.Int64N(int64(time.Second)))) {
-				f := lane.draws(draw)
-				// What has begun is mended, whatever the time.
-				if err := f.do(context.WithoutCancel(ctx)); err != nil {
+			for f := range deal(draw, lane.deck, len(lane.deck)) {
+				if !wait(ctx, lane.rest+time.Duration(draw.Int64N(int64(lane.rest)))) {
+					return
+				}
+				if time.Until(ends) < f.lasts {
+					continue // a shorter one may do
+				}
+				if err := m.let(ctx, f, draw); err != nil {
 					t.Errorf("%s: %v", f.name, err)
 					return
 				}
-				m.happened(f.name)
 			}
 		})
 	}
 	wg.Wait()
+}
+
+// let lets something go wrong. What has begun is mended, whatever the time.
+func (m *trouble) let(ctx context.Context, f fault, draw *rand.Rand) error {
+	const stuck = 2 * time.Minute // then something does not answer
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.lasts+stuck)
+	defer cancel()
+	if err := f.do(ctx, draw); err != nil {
+		return err
+	}
+	m.happened(f.name)
+	return nil
 }
 
 // wait waits, and reports whether there is time left.
@@ -71,39 +135,73 @@ func wait(ctx context.Context, d time.Duration) bool {
 }
 
 // during does something, and something else some time later.
-func during(d time.Duration, begin, end func(context.Context) error) func(context.Context) error {
-	return func(ctx context.Context) error {
-		if err := begin(ctx); err != nil {
-			return err
-		}
-		wait(ctx, d)
-		return end(ctx)
+func during(ctx context.Context, d time.Duration, begin, end func(context.Context) error) error {
+	if err := begin(ctx); err != nil {
+		return err
 	}
+	wait(ctx, d)
+	return end(ctx)
 }
 
-// ofWorkers draws what happens to a worker.
-func (m *trouble) ofWorkers(draw *rand.Rand) fault {
-	seat := draw.IntN(seats)
-	w := m.crew.seats[seat]
-	switch draw.IntN(3) {
-	case 0:
-		return fault{"worker paused", during(absence, w.Pause, w.Resume)}
-	case 1:
-		return fault{"worker cut off", during(absence, w.Cut, w.Mend)}
-	default:
-		return fault{"worker killed", func(ctx context.Context) error { return m.crew.replace(ctx, seat) }}
-	}
+// ofWorkers is what happens to the workers in some seats.
+func (m *trouble) ofWorkers(seats ...int) []fault {
+	paused := m.paused("worker paused", absence, seats)
+	cut := fault{"worker cut off", absence, func(ctx context.Context, draw *rand.Rand) error {
+		w := m.crew.seats[seats[draw.IntN(len(seats))]]
+		return during(ctx, absence, w.Cut, w.Mend)
+	}}
+	killed := fault{"worker killed", time.Second, func(ctx context.Context, draw *rand.Rand) error {
+		return m.crew.replace(ctx, seats[draw.IntN(len(seats))])
+	}}
+	return []fault{paused, paused, cut, cut, killed, killed, killed}
 }
 
-// ofServers draws what happens to the server.
-func (m *trouble) ofServers(draw *rand.Rand) fault {
+func (m *trouble) paused(name string, lasts time.Duration, seats []int) fault {
+	return fault{name, lasts, func(ctx context.Context, draw *rand.Rand) error {
+		w := m.crew.seats[seats[draw.IntN(len(seats))]]
+		return during(ctx, lasts, w.Pause, w.Resume)
+	}}
+}
+
+// ofServers is what happens to the server.
+func (m *trouble) ofServers() []fault {
 	s := m.crew.service.servers[0]
-	for_ := time.Second + time.Duration(draw.Int64N(int64(2*time.Second)))
-	if how := m.crew.service.restart; how != "" && draw.IntN(2) == 0 {
-		if how == bySignal {
-			return fault{string(how), s.Hang}
+	paused := fault{"server paused", 3 * time.Second, func(ctx context.Context, draw *rand.Rand) error {
+		return during(ctx, time.Second+time.Duration(draw.Int64N(int64(2*time.Second))), s.Pause, s.Resume)
+	}}
+	pausedLong := fault{"server paused long", long, func(ctx context.Context, _ *rand.Rand) error {
+		return during(ctx, long, s.Pause, s.Resume)
+	}}
+	restarted := fault{string(m.crew.service.restart), downtime, func(ctx context.Context, _ *rand.Rand) error {
+		if m.crew.service.restart == byKill {
+			return during(ctx, downtime, s.Kill, s.Again)
 		}
-		return fault{string(how), during(time.Second, s.Kill, s.Again)}
+		return s.again(ctx)
+	}}
+	if m.crew.service.restart == "" {
+		restarted = paused
 	}
-	return fault{"server paused", during(for_, s.Pause, s.Resume)}
+	return []fault{paused, paused, paused, restarted, restarted, restarted, pausedLong}
+}
+
+// enough fails the test unless so much went wrong in the first minute, nearly as much in each of
+// the others, and each kind of it once.
+func (m *trouble) enough(t *testing.T, first int, kinds []string) {
+	t.Helper()
+	if *flagSoak < time.Minute {
+		t.Logf("in %v not everything can go wrong: %v", *flagSoak, m.faults)
+		return
+	}
+	n := 0
+	for _, times := range m.faults {
+		n += times
+	}
+	if least := int(float64(first) * (0.25 + 0.75*flagSoak.Minutes())); n < least {
+		t.Errorf("only %d faults, and not %d", n, least)
+	}
+	for _, kind := range kinds {
+		if m.faults[kind] == 0 {
+			t.Errorf("not once a %s", kind)
+		}
+	}
 }

@@ -40,18 +40,29 @@ func workWhileAllFails(t *testing.T, name string, on stage.Stage, s *service) {
 	}
 	crew := startCrew(t, on, s, seed, *flagSoak)
 	m := &trouble{crew: crew, faults: map[string]int{}}
-	m.make(t, crew.left()-absence-time.Second)
-	run, err := crew.finish(t.Context())
+	m.make(t, crew.left()-2*time.Second)
+	row := crew.judged(t, name, m)
+	t.Attr("workers", row.String())
+	m.enough(t, 20, m.kinds())
+}
+
+// judged waits for the end of what a crew does, and judges it.
+func (c *crew) judged(t *testing.T, name string, m *trouble) judge.Row {
+	t.Helper()
+	if left := c.left(); left < 0 {
+		t.Logf("the last fault ended %v after the time of the workers", -left)
+	}
+	began := time.Now()
+	run, err := c.finish(t.Context())
 	if err != nil {
 		t.Error(err)
 	}
-	row := judge.Row{Service: name, Mode: on.Mode(), Ran: *flagSoak, Faults: m.faults, Verdict: judge.Judge(run)}
-	t.Logf("seed %d\n%s\n%s", seed, judge.Head, row)
-	t.Attr("workers", row.String())
-	report(t, row, seed)
-	if n := m.count(); n < 20 {
-		t.Errorf("only %d faults", n)
-	}
+	looked := time.Now()
+	row := judge.Row{Service: name, Mode: c.stage.Mode(), Ran: *flagSoak, Faults: m.faults, Verdict: judge.Judge(run)}
+	t.Logf("seed %d; the end took %.1f s, and the judge %.1f s\n%s\n%s", c.seed, looked.Sub(began).Seconds(), time.Since(looked).Seconds(), judge.Head, row)
+	report(t, row, c.seed)
+	confined(t, c.stage, append(run.Logs, run.Final)...)
+	return row
 }
 
 // report fails the test for each violation.
@@ -68,13 +79,4 @@ func report(t *testing.T, row judge.Row, seed int64) {
 	if row.Operations == 0 || row.Outcomes["done"]+row.Outcomes["not found"] < row.Operations/2 {
 		t.Errorf("of %d operations %d were done", row.Operations, row.Outcomes["done"])
 	}
-}
-
-func (m *trouble) count() (n int) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, times := range m.faults {
-		n += times
-	}
-	return n
 }

@@ -52,6 +52,8 @@ func (b *box) Again(ctx context.Context) error {
 // for a moment, when the program has just ended.
 const fruitless = 100
 
+var errLogEnded = errors.New("its log ended while it lives")
+
 // follow reads the log until the program has ended. A stream that ends before that is opened
 // again; and since one may end early without a word, the whole log is read once more in
 // the end, for what is missing.
@@ -70,7 +72,7 @@ func (b *box) follow(ctx context.Context) error {
 			tries = 0
 		}
 		if tries == fruitless || !rest(ctx) {
-			return fmt.Errorf("%s: the log ended while the program lives: %w", b.program.Name, errors.Join(broke, ctx.Err()))
+			return fmt.Errorf("%s: %w", b.program.Name, errors.Join(errLogEnded, broke, ctx.Err()))
 		}
 	}
 	last, err := b.copy(ctx, false)
