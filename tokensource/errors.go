@@ -85,7 +85,8 @@ func (e *ProviderError) Is(target error) bool { return target == ErrProvider }
 // Unwrap returns the error of the HTTP client or of x/oauth2, if there is one.
 func (e *ProviderError) Unwrap() error { return e.cause }
 
-var codeForm = regexp.MustCompile(`^[A-Za-z0-9_.\- ]{1,64}$`)
+// codeForm is what error codes look like. None has digits, and most tokens do.
+var codeForm = regexp.MustCompile(`^[A-Za-z_.\- ]{1,64}$`)
 
 // plain returns an error code if it looks like one, and holds none of the secrets: servers have
 // been seen to answer with what they were sent.

@@ -49,9 +49,10 @@ func (s *Source) redeem(ctx context.Context, conf *oauth2.Config, l *lease) (*oa
 		if s.provider.Rotation == provider.Leeway && age(began)+s.timeout > s.provider.Grace {
 			return nil, err
 		}
-		if again = false; age(l.began) > s.sendTime() || sleep(ctx, time.Second) != nil {
+		if again = false; sleep(ctx, time.Second) != nil || age(l.began) > s.sendTime() {
 			return nil, err
 		}
+		l.unresolved++
 	}
 }
 

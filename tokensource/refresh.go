@@ -54,7 +54,7 @@ type lease struct {
 	began   time.Time    // before the lease was written
 	refresh token.Secret // what is spent
 	before  State        // what the record said when nobody held it
-	// unresolved is how many refreshes before this one never told what came of them.
+	// unresolved is how many requests before the last one never told what came of them.
 	unresolved int
 }
 
@@ -129,16 +129,12 @@ func (s *Source) refused(ctx context.Context, l *lease, why *ProviderError) erro
 		note = func(st *State) { st.Reauth, st.ReauthMillis = cause, time.Now().UnixMilli() }
 	case s.provider.Unleased:
 		return why // nothing was written
-	case why.unsent:
-		note = func(st *State) { st.Unresolved = l.before.Unresolved }
-	case why.Kind == provider.Unclear && s.provider.Rotation == provider.Reusable:
-		note = func(*State) {} // it is as good as it was
+	case why.unsent, why.Kind == provider.Unclear && s.provider.Rotation == provider.Reusable:
+		note = func(*State) {} // the refresh token is as good as it was
 	case why.Kind == provider.Unclear:
 		return why // the lease stays: who takes it over knows that something is unresolved
 	default:
-		note = func(st *State) {
-			st.Unresolved, st.RetryMillis = l.before.Unresolved, time.Now().Add(why.wait).UnixMilli()
-		}
+		note = func(st *State) { st.RetryMillis = time.Now().Add(why.wait).UnixMilli() }
 	}
 	ctx, cancel := context.WithTimeout(ctx, commitTime)
 	defer cancel()
@@ -151,7 +147,7 @@ func (s *Source) refused(ctx context.Context, l *lease, why *ProviderError) erro
 			return errMoved
 		}
 		st.Fingerprint = fingerprint(t.RefreshToken)
-		st.Holder, st.IntentMillis, st.LeaseMillis = "", 0, 0
+		st.Holder, st.IntentMillis, st.LeaseMillis, st.Unresolved = "", 0, 0, l.unresolved
 		note(&st)
 		return st.put(t)
 	})

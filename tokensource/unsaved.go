@@ -123,12 +123,18 @@ func (s *Source) fill(t *token.OAuthToken, u *unsaved) error {
 		return err
 	}
 	s.put(t, u.issued)
+	unresolved := 0
+	if st.Reauth != "" {
+		// Somebody was refused who thought these tokens lost: the provider may have revoked them, too.
+		unresolved = 1
+	}
 	return State{
 		Generation:     st.Generation + 1,
 		Exchange:       u.lease.name,
 		Fingerprint:    fingerprint(t.RefreshToken),
 		LifetimeMillis: lifetime(u.issued, u.lease.began).Milliseconds(),
 		TookMillis:     max(1, u.took.Milliseconds()),
+		Unresolved:     unresolved,
 	}.put(t)
 }
 

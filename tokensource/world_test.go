@@ -34,31 +34,29 @@ const (
 	latency = 20 * time.Millisecond // of a call to the store
 )
 
-// An oauthServer issues tokens as servers do. It is an http.RoundTripper: the network is in there.
+// An oauthServer issues tokens as servers do.
 type oauthServer struct {
 	rotation provider.Rotation
 	grace    time.Duration
 	lifetime time.Duration
 	takes    time.Duration // for a request, half of it on either side of its effect
 
-	// onRequest decides what happens to a request, the first being number 1; nil: it is answered.
-	onRequest func(n int, form url.Values) answer
-
-	mu       sync.Mutex
-	requests int
-	issued   int
-	live     map[string]bool      // refresh tokens that are good
-	spent    map[string]time.Time // when the others were used first
-	used     map[string]int       // how often each was accepted
-	revoked  bool                 // all tokens: a spent one came again
-	log      []string
+	mu      sync.Mutex
+	issued  int
+	live    map[string]bool      // refresh tokens that are good
+	spent   map[string]time.Time // when the others were used first
+	used    map[string]int       // how often each was accepted
+	access  map[string]time.Time // when access tokens expire
+	revoked bool                 // all tokens: a spent one came again
+	log     []string
 }
 
 // An answer is what happens to a request.
 type answer struct {
-	lostBefore, lostAfter bool // the connection breaks before or after it took effect
-	hangs                 bool // nothing ever comes; with lostAfter, it took effect
-	status                int  // of body, which is answered in place of tokens
+	lostBefore, lostAfter bool   // the connection breaks before or after it took effect
+	hangs                 bool   // nothing ever comes; with lostAfter, it took effect
+	before, after         func() // called before and after it takes effect
+	status                int    // of body, which is answered in place of tokens
 	body                  string
 	change                func(map[string]any) // of the tokens in the answer
 }
@@ -67,12 +65,14 @@ func newServer(rotation provider.Rotation) *oauthServer {
 	return &oauthServer{
 		rotation: rotation, lifetime: time.Hour, takes: 300 * time.Millisecond,
 		live: map[string]bool{refresh: true}, spent: map[string]time.Time{}, used: map[string]int{},
+		access: map[string]time.Time{"access-canary-0": time.Now().Add(time.Hour)},
 	}
 }
 
 var errBroken = errors.New("connection reset by peer")
 
-func (s *oauthServer) RoundTrip(r *http.Request) (*http.Response, error) {
+// serve answers a request after the time that it takes, network included, or as a says.
+func (s *oauthServer) serve(r *http.Request, a answer) (*http.Response, error) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return nil, err
@@ -81,16 +81,11 @@ func (s *oauthServer) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	s.requests++
-	n := s.requests
-	s.mu.Unlock()
-	var a answer
-	if s.onRequest != nil {
-		a = s.onRequest(n, form)
-	}
 	if err := pause(r.Context(), s.takes/2); err != nil {
 		return nil, err
+	}
+	if a.before != nil {
+		a.before()
 	}
 	if a.lostBefore {
 		return nil, errBroken
@@ -98,6 +93,9 @@ func (s *oauthServer) RoundTrip(r *http.Request) (*http.Response, error) {
 	status, out := a.status, []byte(a.body)
 	if status == 0 && !(a.hangs && !a.lostAfter) {
 		status, out = s.answer(r, form, a.change)
+	}
+	if a.after != nil {
+		a.after()
 	}
 	if a.hangs {
 		<-r.Context().Done()
@@ -131,10 +129,16 @@ func (s *oauthServer) answer(r *http.Request, form url.Values, change func(map[s
 		s.log = append(s.log, "revoked")
 		return http.StatusOK, nil
 	case form.Get("grant_type") == "authorization_code":
-		if form.Get("code") != "code" || s.used["code"] > 0 {
+		code := form.Get("code")
+		if !strings.HasPrefix(code, "code") || code == "code-canary" || s.used[code] > 0 {
 			return refuse("invalid_grant")
 		}
-		s.used["code"]++
+		s.used[code]++
+		if s.revoked { // a login begins a family of its own
+			s.revoked = false
+			clear(s.live)
+			clear(s.spent)
+		}
 		return s.issue("", change)
 	}
 	t := form.Get("refresh_token")
@@ -169,6 +173,7 @@ func (s *oauthServer) issue(t string, change func(map[string]any)) (int, []byte)
 			}
 		}
 	}
+	s.access[out["access_token"].(string)] = time.Now().Add(s.lifetime)
 	s.log = append(s.log, "issued")
 	if change != nil {
 		change(out)
@@ -185,7 +190,7 @@ func (s *oauthServer) accepted() (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for t, times := range s.used {
-		if t != "code" {
+		if !strings.HasPrefix(t, "code") {
 			n += times
 		}
 	}
@@ -208,7 +213,7 @@ func pause(ctx context.Context, d time.Duration) error {
 
 // A world is what processes share.
 type world struct {
-	t      *testing.T
+	t      testing.TB
 	memory *memstore.Driver
 	server *oauthServer
 	id     string
@@ -225,10 +230,13 @@ type process struct {
 	calls  int
 	writes int
 	fault  func(n int, c memstore.Call) memstore.Fault
+
+	requests  int
+	onRequest func(n int) answer // what happens to the process's own requests to the server
 }
 
 // newWorld has one record, whose access token expires after left.
-func newWorld(t *testing.T, server *oauthServer, left time.Duration) *world {
+func newWorld(t testing.TB, server *oauthServer, left time.Duration) *world {
 	t.Helper()
 	w := &world{t: t, memory: memstore.NewDriver(), server: server}
 	s, err := token.NewStore(w.memory, nil)
@@ -279,7 +287,7 @@ func (w *world) processFor(who *token.OAuthToken, change ...func(*tokensource.Op
 		w.t.Fatal(err)
 	}
 	o := tokensource.Options{
-		Provider: w.server.description(), HTTPClient: &http.Client{Transport: w.server},
+		Provider: w.server.description(), HTTPClient: &http.Client{Transport: p},
 		Logger: slog.New(slog.NewTextHandler(&locked{w: p.said}, nil)),
 	}
 	for _, f := range change {
@@ -289,6 +297,19 @@ func (w *world) processFor(who *token.OAuthToken, change ...func(*tokensource.Op
 		w.t.Fatal(err)
 	}
 	return p
+}
+
+// RoundTrip sends the requests of a process, unless something is wrong with the next one.
+func (p *process) RoundTrip(r *http.Request) (*http.Response, error) {
+	p.mu.Lock()
+	p.requests++
+	n, onRequest := p.requests, p.onRequest
+	p.mu.Unlock()
+	var a answer
+	if onRequest != nil {
+		a = onRequest(n)
+	}
+	return p.server.serve(r, a)
 }
 
 type locked struct {
