@@ -18,7 +18,8 @@ var (
 	// ErrAmbiguous: the query fits several records. Naming the client decides.
 	ErrAmbiguous = errors.New("several tokens match: name the client")
 	// ErrConflict: the fields point to two different records, or would make two
-	// records of one identity. Nothing was written.
+	// records of one identity; or another writer was faster than TryUpdateToken. Nothing
+	// was written.
 	ErrConflict = driver.ErrConflict
 	// ErrTooLarge: the record, or the index, would be larger than the service
 	// takes. Nothing was lost; the message says which of the two.

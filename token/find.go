@@ -27,24 +27,15 @@ import (
 //
 // The errors are those of the service, and [ErrNotFound] if no record is meant,
 // [ErrInvalid] if query names nothing that a record could be found by. query is
-// unchanged then.
+// unchanged then. Options.MaxAge and Options.MaxStale let what this store remembers
+// answer; a record that only its access token leads to among those with other keys is
+// never found so.
 func (s *Store) FindToken(ctx context.Context, query *OAuthToken) (*OAuthToken, error) {
-	var found *codec.Record
 	q, err := toRecord(query)
 	if err != nil {
 		return nil, fmt.Errorf("tokenkeep: find token: %w", err)
 	}
-	err = s.run(ctx, "find token", func(ctx context.Context) (err error) {
-		switch {
-		case q.ID != "":
-			found, err = s.byID(ctx, q.ID)
-		case len(queryKeys(q)) == 0:
-			return fmt.Errorf("%w: the query names no id, user, grant, refresh or (without a client) access token", ErrInvalid)
-		default:
-			found, err = s.byKeys(ctx, q)
-		}
-		return err
-	})
+	found, err := s.find(ctx, "find token", q)
 	if err != nil {
 		return nil, err
 	}
@@ -58,24 +49,27 @@ func (s *Store) FindToken(ctx context.Context, query *OAuthToken) (*OAuthToken, 
 }
 
 // FindTokenByID returns the record with an id: [ErrNotFound] if there is none. It
-// takes one call to the service.
+// takes one call to the service, or none if Options.MaxAge allows that.
 func (s *Store) FindTokenByID(ctx context.Context, id string) (*OAuthToken, error) {
-	return s.readToken(ctx, "find token by id", id)
+	if err := checkID(id); err != nil {
+		return nil, fmt.Errorf("tokenkeep: find token by id: %w", err)
+	}
+	found, err := s.find(ctx, "find token by id", &codec.Record{ID: id})
+	if err != nil {
+		return nil, err
+	}
+	return fromRecord(found), nil
 }
 
 // ReadToken is [Store.FindTokenByID] that always asks the service, whatever this store
-// remembers: to see what another process has just written. It is as current as the
-// service's ordinary read, and takes one call to it.
+// remembers and whatever the options are: to see what another process has just written. It is
+// as current as the service's ordinary read, and takes one call to it.
 func (s *Store) ReadToken(ctx context.Context, id string) (*OAuthToken, error) {
-	return s.readToken(ctx, "read token", id)
-}
-
-func (s *Store) readToken(ctx context.Context, op, id string) (*OAuthToken, error) {
 	if err := checkID(id); err != nil {
-		return nil, fmt.Errorf("tokenkeep: %s: %w", op, err)
+		return nil, fmt.Errorf("tokenkeep: read token: %w", err)
 	}
 	var found *codec.Record
-	err := s.run(ctx, op, func(ctx context.Context) (err error) {
+	err := s.run(ctx, "read token", func(ctx context.Context) (err error) {
 		found, err = s.byID(ctx, id)
 		return err
 	})
@@ -83,6 +77,17 @@ func (s *Store) readToken(ctx context.Context, op, id string) (*OAuthToken, erro
 		return nil, err
 	}
 	return fromRecord(found), nil
+}
+
+// look asks the service for the record that q means.
+func (s *Store) look(ctx context.Context, q *codec.Record) (*codec.Record, error) {
+	switch {
+	case q.ID != "":
+		return s.byID(ctx, q.ID)
+	case len(queryKeys(q)) == 0:
+		return nil, fmt.Errorf("%w: the query names no id, user, grant, refresh or (without a client) access token", ErrInvalid)
+	}
+	return s.byKeys(ctx, q)
 }
 
 // byID reads a record by its id. A miss is asked for once more, with the strongest

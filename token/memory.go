@@ -77,6 +77,18 @@ func (m *memory) recall(name string) *view {
 	return k.view
 }
 
+// answer returns the newest view of a secret if it may answer a find that is content with
+// what was read or written so long ago, or nil. It does not grow younger by that.
+func (m *memory) answer(name string, within time.Duration) *view {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	k, ok := m.of(name).Get(name)
+	if !ok || k.view == nil || k.view.asOf.IsZero() || age(k.view.asOf) > within {
+		return nil
+	}
+	return k.view
+}
+
 // floor returns the sequence number that an answer must have not to be stale.
 func (m *memory) floor(name string) int64 {
 	m.mu.Lock()
@@ -91,10 +103,12 @@ func (m *memory) floor(name string) int64 {
 // keep remembers a view unless a newer one is known. Absence is not remembered: it
 // says nothing about what was written since.
 //
-// What cannot be read is not remembered either. Absence that is believed ends what
-// was remembered: the secret was removed by hand, or some time after its deletion.
+// What cannot be read is not remembered either: it only ends what finds are answered with.
+// Absence that is believed ends what was remembered: the secret was removed by hand, or some
+// time after its deletion.
 func (m *memory) keep(v *view) {
 	if v.err != nil || v.gone {
+		m.doubt(v.name)
 		return
 	}
 	m.mu.Lock()
@@ -105,8 +119,26 @@ func (m *memory) keep(v *view) {
 	case v.absent():
 		m.of(v.name).Remove(v.name)
 		return
+	case ok && k.view != nil && k.view.rev == v.rev && v.asOf.Before(k.view.asOf):
+		v = v.seenAt(k.view.asOf)
+	case ok && k.view == nil && v.asOf.Before(k.at):
+		// This read began before a write of this store ended that it may not show.
+		v = v.seenAt(time.Time{})
 	}
 	m.of(v.name).Add(v.name, memo{view: v, floor: v.seq(), at: time.Now()})
+}
+
+// doubt ends what finds are answered with, since the service said something else of the
+// secrets than what is remembered.
+func (m *memory) doubt(names ...string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, name := range names {
+		if k, ok := m.of(name).Peek(name); ok && k.view != nil {
+			k.view = k.view.seenAt(time.Time{})
+			m.of(name).Add(name, k)
+		}
+	}
 }
 
 // outdate remembers that a secret has at least the sequence number floor, in a

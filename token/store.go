@@ -44,6 +44,31 @@ type Options struct {
 	// for each forty of these, and at least 16: they take up to 300 KiB each on AWS and
 	// Google, and four times that on Vault.
 	Remember int
+
+	// MaxAge lets FindToken and FindTokenByID answer without a call, with what this store
+	// read or wrote at most so long ago. Zero: every find asks the service. At most one hour.
+	//
+	// Such an answer may miss what others wrote since, and the store's own writes never:
+	// one that lost a race, or whose outcome is not known, ends the answer too. Only a
+	// record is answered so, and by the first key of the query, with an index read within
+	// the hour. That nothing is found, that the query is ambiguous, and every other error
+	// is the service's word. What GetTokens and All read does not count. Writes rest on
+	// what they always rest on. Options.Remember bounds how many answers there are.
+	//
+	// An answer that is too old is asked for anew. On Google one call tells that it still
+	// holds, and does not bring it; elsewhere that is a read as any other, of one call.
+	MaxAge time.Duration
+
+	// MaxStale lets finds answer with what was read or written at most so long ago if the
+	// service cannot be reached: instead of ErrUnavailable, a used up quota included. Zero:
+	// never. An index counts that was read so long ago, or within the hour.
+	//
+	// All other errors are returned: no answer hides that there is no such token, that
+	// rights are missing, or that a secret is damaged. Nor does it hide that the find's own
+	// context ended, by its deadline as well: how long a caller waits says nothing about the
+	// service. If the service hangs, the answer comes after Timeout: keep that below the
+	// deadlines of the callers.
+	MaxStale time.Duration
 }
 
 // MaxTimeout is the longest that an operation may take.
@@ -57,12 +82,14 @@ const MaxTimeout = 15 * time.Minute
 // a call and needs no closing.
 //
 // A store of a process sees its own writes at once. How soon it sees those of
-// others is the service's affair.
+// others is the service's affair, and that of Options.MaxAge.
 type Store struct {
 	driver  driver.Driver
 	limits  driver.Limits
 	timeout time.Duration
 	memory  *memory
+	// Of the finds that what is remembered may answer: see Options.
+	maxAge, maxStale time.Duration
 
 	// saving has a turn for each record that is saved; gathering is where changes of the
 	// index come together.
@@ -94,6 +121,12 @@ func NewStore(d driver.Driver, opts *Options) (*Store, error) {
 	if o.Remember < 0 {
 		return nil, fmt.Errorf("tokenkeep: new store: %w: Remember is negative", ErrInvalid)
 	}
+	if o.MaxAge < 0 || o.MaxAge > baseAge {
+		return nil, fmt.Errorf("tokenkeep: new store: %w: MaxAge is not between 0 and %v", ErrInvalid, baseAge)
+	}
+	if o.MaxStale < 0 {
+		return nil, fmt.Errorf("tokenkeep: new store: %w: MaxStale is negative", ErrInvalid)
+	}
 	if o.Timeout == 0 {
 		o.Timeout = time.Minute
 	}
@@ -109,6 +142,8 @@ func NewStore(d driver.Driver, opts *Options) (*Store, error) {
 		limits:    d.Limits(),
 		timeout:   o.Timeout,
 		memory:    memory,
+		maxAge:    o.MaxAge,
+		maxStale:  o.MaxStale,
 		saving:    newTurns(),
 		gathering: newGathering(),
 

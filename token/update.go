@@ -31,11 +31,12 @@ func (s *Store) UpdateToken(ctx context.Context, id string, change func(*OAuthTo
 // was known is not used any more then: the next call reads what the other one wrote. It
 // is for work that only one process should do, and that the others leave to it.
 //
-// An update of a record that is known and gains no key takes one call, won or lost. One
-// that gains keys can lose a race for the index, too, to a writer of the same keys. What
-// else may be in the way is none, and is gone about as UpdateToken does: entries of other
-// keys, an index that grows, and what has to be read again before something is refused,
-// the error of change included. So change may be called more than once.
+// An update of a record that is known and gains no key takes one call, won or lost; on AWS,
+// Google and Vault a lost one includes a look at who was faster. One that gains keys can
+// lose a race for the index, too, to a writer of the same keys. What else may be in the way
+// is no conflict, and is gone about as UpdateToken does: entries of other keys, an index
+// that grows, and what has to be read again before something is refused, the error of
+// change included. So change may be called more than once.
 func (s *Store) TryUpdateToken(ctx context.Context, id string, change func(*OAuthToken) error) error {
 	if err := checkUpdate(id, change); err != nil {
 		return fmt.Errorf("tokenkeep: try to update token: %w", err)

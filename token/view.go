@@ -17,6 +17,9 @@ type view struct {
 	name string
 	rev  driver.Revision
 	at   time.Time // when the read began: monotonic
+	// asOf is from when on it may answer finds: when the last read of this state that is as
+	// current as a find, or the write, began. Zero: it may not.
+	asOf time.Time
 	raw  []byte
 
 	record *codec.Record
@@ -30,6 +33,13 @@ type view struct {
 func (v *view) ref() string {
 	ref, _ := codec.RefOfName(v.name)
 	return ref
+}
+
+// seenAt returns v with another time from which on it may answer finds.
+func (v *view) seenAt(at time.Time) *view {
+	same := *v
+	same.asOf = at
+	return &same
 }
 
 // absent reports whether there is no such secret.
@@ -83,6 +93,9 @@ func (s *Store) read(ctx context.Context, how driver.Freshness, names ...string)
 		began := time.Now()
 		items, err := s.driver.Get(ctx, how, have...)
 		if err != nil {
+			if errors.Is(err, ErrPermission) {
+				s.memory.doubt(names...)
+			}
 			return nil, err
 		}
 		if len(items) != len(todo) {
@@ -91,6 +104,9 @@ func (s *Store) read(ctx context.Context, how driver.Freshness, names ...string)
 		var stale []int
 		for i, at := range todo {
 			v := newView(items[i], began, known[i])
+			if how != driver.Lax {
+				v.asOf = began
+			}
 			if s.behind(v) {
 				stale = append(stale, at)
 				continue
@@ -124,9 +140,9 @@ func (s *Store) readOne(ctx context.Context, how driver.Freshness, name string) 
 // newView decodes what was read, unless it is what was known before.
 func newView(item driver.Item, at time.Time, known *view) *view {
 	if known != nil && item.Err == nil && !known.absent() && item.Revision == known.rev {
-		same := *known
+		same := known.seenAt(time.Time{})
 		same.at = at
-		return &same
+		return same
 	}
 	v := &view{name: item.Name, rev: item.Revision, at: at, raw: item.Value}
 	if errors.Is(item.Err, driver.ErrDeleted) {
@@ -215,7 +231,7 @@ func (s *Store) send(ctx context.Context, v, next *view) (*view, error) {
 	rev, err := s.driver.Put(ctx, v.name, next.raw, v.rev)
 	switch {
 	case err == nil:
-		next.rev, next.at = rev, began
+		next.rev, next.at, next.asOf = rev, began, began
 		s.memory.keep(next)
 		return next, nil
 	case errors.Is(err, driver.ErrConflict), errors.Is(err, driver.ErrDeleted):
