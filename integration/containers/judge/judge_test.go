@@ -111,16 +111,16 @@ func good() *scribe {
 	s.do(1, oplog.Begin{Do: "find by user"}, oplog.End{Seen: record(0, 1, 0, 11)})
 	s.do(1, oplog.Begin{Do: "update", ID: "x", Mark: 12}, oplog.End{Seen: record(0, 1, 0, 11)})
 	s.do(0, oplog.Begin{Do: "save access", Access: 1, Mark: 13}, oplog.End{ID: "x"})
-	s.do(0, oplog.Begin{Do: "save access", Access: 3, Mark: 15}, oplog.End{Outcome: "refused", Err: "unavailable"})
+	s.do(0, oplog.Begin{Do: "save refresh", Refresh: 3, Mark: 15}, oplog.End{Outcome: "refused", Err: "unavailable"})
 	s.begin(0, oplog.Begin{Do: "save access", Access: 2, Mark: 14})
 	s.kill(0)
 	s.begin(2, oplog.Begin{Do: "update", ID: "x", Mark: 16})
 	s.kill(2)
 	s.do(1, oplog.Begin{Do: "find by refresh", Refresh: 1}, oplog.End{Seen: record(2, 1, 1, 11, 12, 13, 14)})
 	s.finish(record(2, 1, 1, 11, 12, 13, 14),
-		map[string]oplog.Count{"unfinished claim": {Found: 1, Waiting: 1}},
-		map[string]oplog.Count{"unfinished claim": {Found: 1, Fixed: 1, Waiting: 1}},
-		map[string]oplog.Count{"unfinished claim": {Waiting: 1}})
+		map[string]oplog.Count{"unfinished claim": {Found: 1}},
+		map[string]oplog.Count{"unfinished claim": {Found: 1, Fixed: 1}},
+		map[string]oplog.Count{})
 	return s
 }
 

@@ -1,6 +1,7 @@
 package judge
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/tokenkeep/tokenkeep/integration/containers/oplog"
@@ -63,13 +64,13 @@ const atOnce = 8
 // is told later; and nothing else.
 func (j *judging) leftBehind() map[string]int {
 	var saves, claims, dead, deletions, tombstones, replaced int
+	users := j.past()
 	for _, o := range j.ops {
 		if o.begin.Final {
 			continue // the repair came before
 		}
-		outcome := o.outcome()
-		unsettled := outcome != "done" && outcome != "not found"
-		happened := outcome == "done" || outcome == "outcome unknown"
+		of := users[o.begin.User]
+		unsettled := o.outcome() != "done" && o.outcome() != "not found"
 		// What an operation does after its write has taken effect, it does if there is time.
 		unfinished := unsettled || o.end != nil && o.end.Late
 		switch {
@@ -81,12 +82,8 @@ func (j *judging) leftBehind() map[string]int {
 				dead++
 			}
 			if unsettled {
-				// It claims the keys that the record gains before it writes the record: the user's,
-				// if the record is new, and that of a refresh token. They stay if it gets no further,
-				// until somebody writes that record, or fences the one that never came to be.
-				claims++
-				if o.begin.Refresh != 0 {
-					claims++
+				if !of.wroteAfter(o) {
+					claims += of.claims(o)
 				}
 				dead++
 				tombstones++
@@ -94,17 +91,22 @@ func (j *judging) leftBehind() map[string]int {
 			if unfinished {
 				replaced++
 			}
-		case o.begin.Do == "delete" && happened:
+		case o.deletes():
 			deletions++
 			tombstones++ // which rests; or is removed at once, if the service does not fail then
 			// The entry of the user is dead, and those of saves that claimed a key for the record
 			// when it died.
-			dead += 1 + j.savesDuring(o)
+			dead += 1 + of.savesDuring(o)
 			if unfinished {
 				replaced++
 			}
-		case o.begin.Do == "update" && happened && unfinished:
+		case o.begin.Do == "update" && o.mayHaveWritten() && unfinished:
 			replaced++
+		}
+	}
+	for _, l := range j.looks {
+		if l.Record.Refresh != 0 {
+			dead-- // that refresh token is none that was replaced
 		}
 	}
 	// The index has eight leaves when it is written often, or more when they are full: with
@@ -113,7 +115,7 @@ func (j *judging) leftBehind() map[string]int {
 	leaves := 8 + saves/250
 	return map[string]int{
 		"unfinished claim":  claims,
-		"dead entry":        dead,
+		"dead entry":        max(0, dead),
 		"old tombstone":     tombstones,
 		"unfinished growth": leaves,
 		"orphaned leaf":     2*leaves + (saves+deletions)/10,
@@ -127,13 +129,67 @@ func (o op) saves() bool {
 	return strings.HasPrefix(o.begin.Do, "save") || strings.HasPrefix(o.begin.Do, "keep")
 }
 
-// savesDuring counts the saves with a refresh token of a user that were under way when a deletion
-// of that user took effect: all at that time are no more than atOnce.
-func (j *judging) savesDuring(deletion op) (n int) {
+// mayHaveWritten reports whether a write took effect, or nobody knows that it did not.
+func (o op) mayHaveWritten() bool { return o.outcome() == "done" || o.outcome() == "outcome unknown" }
+
+// deletes reports whether a record died of an operation, or may have.
+func (o op) deletes() bool { return o.begin.Do == "delete" && o.mayHaveWritten() }
+
+// before reports whether an operation had ended when another one began.
+func (o op) before(other op) bool { return o.end != nil && o.returns < other.call }
+
+// A past are the operations on one user before the repair.
+type past []op
+
+func (j *judging) past() map[int]past {
+	users := map[int]past{}
 	for _, o := range j.ops {
-		before := deletion.outcome() == "done" && deletion.returns < o.call
-		after := o.end != nil && o.returns < deletion.call
-		if o.saves() && o.begin.Refresh != 0 && o.begin.User == deletion.begin.User && !o.begin.Final && !before && !after {
+		if !o.begin.Final {
+			users[o.begin.User] = append(users[o.begin.User], o)
+		}
+	}
+	return users
+}
+
+// claims is how many claims a save may leave that comes no further: it claims the keys that
+// the record gains before it writes the record. They are that of a refresh token, and the
+// user's if there is no record yet.
+func (p past) claims(save op) (n int) {
+	if save.begin.Refresh != 0 {
+		n++
+	}
+	if !p.hadRecord(save) {
+		n++
+	}
+	return n
+}
+
+// hadRecord reports whether the user had a record all the time that an operation was under way:
+// somebody saw or wrote it before, and it did not die since.
+func (p past) hadRecord(during op) bool {
+	return slices.ContainsFunc(p, func(proof op) bool {
+		return proof.outcome() == "done" && proof.begin.Do != "delete" && proof.before(during) &&
+			!slices.ContainsFunc(p, func(death op) bool {
+				over := death.outcome() == "done" && death.before(proof)
+				return death.deletes() && !over && !during.before(death)
+			})
+	})
+}
+
+// wroteAfter reports whether somebody wrote the record after a save had ended. What that had
+// claimed is dead then: a claim is one as long as the record is as it was.
+func (p past) wroteAfter(save op) bool {
+	return slices.ContainsFunc(p, func(o op) bool {
+		return save.before(o) && o.outcome() == "done" && (o.begin.Mark != 0 || o.begin.Do == "delete")
+	})
+}
+
+// savesDuring counts the saves with a refresh token that were under way when a deletion took
+// effect: all at that time are no more than atOnce.
+func (p past) savesDuring(deletion op) (n int) {
+	for _, o := range p {
+		over := deletion.outcome() == "done" && deletion.before(o)
+		if o.saves() && o.begin.Refresh != 0 && !over && !o.before(deletion) {
 			n++
 		}
 	}
