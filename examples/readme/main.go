@@ -1,5 +1,5 @@
 // Command readme is the Go code of README.md: each block there is the body of a
-// function here, or its beginning, and a test compares them.
+// function here or in another example, or its beginning, and a test compares them.
 //
 //	go run ./examples/readme    saves a made-up token in your AWS account under prod/oauth, and finds it
 package main
@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"time"
 
@@ -15,11 +16,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/hashicorp/vault/api"
+	"golang.org/x/oauth2"
 
 	"github.com/tokenkeep/tokenkeep/awssm"
 	"github.com/tokenkeep/tokenkeep/awssm/awssmtest"
 	"github.com/tokenkeep/tokenkeep/gcpsm"
 	"github.com/tokenkeep/tokenkeep/token"
+	"github.com/tokenkeep/tokenkeep/tokensource"
+	"github.com/tokenkeep/tokenkeep/tokensource/provider"
 	"github.com/tokenkeep/tokenkeep/vaultstore"
 	"github.com/tokenkeep/tokenkeep/zohofile"
 )
@@ -81,6 +85,22 @@ func inVault(ctx context.Context) error {
 		return err
 	}
 	return migrate(ctx, store)
+}
+
+func call(ctx context.Context, store *token.Store, ana token.OAuthToken, secret, code string, req *http.Request) (*http.Response, error) {
+	conf := &oauth2.Config{ClientID: "my-client", ClientSecret: secret, RedirectURL: "https://app.example.com/callback"}
+	source, err := tokensource.New(store, conf, &ana, &tokensource.Options{Provider: provider.Google()})
+	if err != nil {
+		return nil, err
+	}
+
+	// After the login: exchange the code that Ana's browser brings, and save her record.
+	if _, err := source.Exchange(ctx, code); err != nil {
+		return nil, err
+	}
+
+	// In any process, on any machine: requests with an access token that is good.
+	return source.Client(ctx).Do(req) // errors.Is(err, tokensource.ErrNeedsReauth): Ana has to log in again
 }
 
 func mend(ctx context.Context, store *token.Store) error {

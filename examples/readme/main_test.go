@@ -33,7 +33,7 @@ func readme(t *testing.T) string {
 	return string(text)
 }
 
-// What README shows compiles, since it is the body of a function here. Before the first
+// What README shows compiles, since it is the body of a function here or beside. Before the first
 // stand its imports. Those that make another store end where the first goes on.
 func TestTheCodeOfTheReadmeIsThatOfThisProgram(t *testing.T) {
 	var shown []string
@@ -41,25 +41,27 @@ func TestTheCodeOfTheReadmeIsThatOfThisProgram(t *testing.T) {
 		shown = append(shown, m[1])
 	}
 	compiled := []string{
-		imports(t, "keep"), body(t, "keep"),
-		strings.TrimSuffix(body(t, "atGoogle"), "return migrate(ctx, store)\n"),
-		strings.TrimSuffix(body(t, "inVault"), "return migrate(ctx, store)\n"),
-		body(t, "mend"), body(t, "migrate"), body(t, "double"),
+		imports(t, "keep"), body(t, "main.go", "keep"),
+		strings.TrimSuffix(body(t, "main.go", "atGoogle"), "return migrate(ctx, store)\n"),
+		strings.TrimSuffix(body(t, "main.go", "inVault"), "return migrate(ctx, store)\n"),
+		body(t, "main.go", "call"),
+		body(t, "../lambda/function.go", "ask"), body(t, "../cloudrun/server.go", "end"), body(t, "../kubernetes/job.go", "login"),
+		body(t, "main.go", "mend"), body(t, "main.go", "migrate"), body(t, "main.go", "double"),
 	}
 	if diff := cmp.Diff(compiled, shown); diff != "" {
-		t.Errorf("the go blocks of README.md are not the bodies of the functions (-main.go +README.md):\n%s", diff)
+		t.Errorf("the go blocks of README.md are not the bodies of the functions (-examples +README.md):\n%s", diff)
 	}
 }
 
-// parse returns main.go, and a function of it.
-func parse(t *testing.T, name string) (source []byte, files *token.FileSet, file *ast.File, f *ast.FuncDecl) {
+// parse returns a file, and a function of it.
+func parse(t *testing.T, from, name string) (source []byte, files *token.FileSet, file *ast.File, f *ast.FuncDecl) {
 	t.Helper()
-	source, err := os.ReadFile("main.go")
+	source, err := os.ReadFile(from)
 	if err != nil {
 		t.Fatal(err)
 	}
 	files = token.NewFileSet()
-	file, err = parser.ParseFile(files, "main.go", source, 0)
+	file, err = parser.ParseFile(files, from, source, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,14 +70,14 @@ func parse(t *testing.T, name string) (source []byte, files *token.FileSet, file
 			return source, files, file, f
 		}
 	}
-	t.Fatalf("main.go has no function %s", name)
+	t.Fatalf("%s has no function %s", from, name)
 	return nil, nil, nil, nil
 }
 
 // body returns the lines between the braces of a function, one tab to the left.
-func body(t *testing.T, name string) string {
+func body(t *testing.T, from, name string) string {
 	t.Helper()
-	source, files, _, f := parse(t, name)
+	source, files, _, f := parse(t, from, name)
 	text := string(source[files.Position(f.Body.Lbrace).Offset+2 : files.Position(f.Body.Rbrace).Offset])
 	return strings.ReplaceAll(strings.TrimPrefix(text, "\t"), "\n\t", "\n")
 }
@@ -84,7 +86,7 @@ func body(t *testing.T, name string) string {
 // groups of main.go.
 func imports(t *testing.T, name string) string {
 	t.Helper()
-	_, files, file, f := parse(t, name)
+	_, files, file, f := parse(t, "main.go", name)
 	used := map[string]bool{}
 	ast.Inspect(f.Body, func(n ast.Node) bool {
 		if s, ok := n.(*ast.SelectorExpr); ok {
@@ -191,7 +193,7 @@ func TestTheReadmeBeginsWithTheCommandsOfANewcomer(t *testing.T) {
 		commands = append(commands, m[1])
 	}
 	want := []string{
-		"go run ./examples/quickstart", "make test",
+		"go run ./examples/quickstart", "go run ./examples/refresh", "make test",
 		"go run ./examples/quickstart -store gcpsm", "go run ./examples/quickstart -store vaultstore",
 		"go get github.com/tokenkeep/tokenkeep",
 	}
