@@ -150,7 +150,7 @@ func (m *trouble) ofWorkers(seats ...int) []fault {
 		w := m.crew.seats[seats[draw.IntN(len(seats))]]
 		return during(ctx, absence, w.Cut, w.Mend)
 	}}
-	killed := fault{"worker killed", time.Second, func(ctx context.Context, draw *rand.Rand) error {
+	killed := fault{"worker killed", 3 * time.Second, func(ctx context.Context, draw *rand.Rand) error {
 		return m.crew.replace(ctx, seats[draw.IntN(len(seats))])
 	}}
 	return []fault{paused, paused, cut, cut, killed, killed, killed}
@@ -188,15 +188,16 @@ func (m *trouble) ofServers() []fault {
 // the others, and each kind of it once.
 func (m *trouble) enough(t *testing.T, first int, kinds []string) {
 	t.Helper()
-	if *flagSoak < time.Minute {
-		t.Logf("in %v not everything can go wrong: %v", *flagSoak, m.faults)
+	length := m.crew.length
+	if length < time.Minute {
+		t.Logf("in %v not everything can go wrong: %v", length, m.faults)
 		return
 	}
 	n := 0
 	for _, times := range m.faults {
 		n += times
 	}
-	if least := int(float64(first) * (0.25 + 0.75*flagSoak.Minutes())); n < least {
+	if least := int(float64(first) * (0.25 + 0.75*length.Minutes())); n < least {
 		t.Errorf("only %d faults, and not %d", n, least)
 	}
 	for _, kind := range kinds {

@@ -38,6 +38,7 @@ func workWhileAllFails(t *testing.T, name string, on stage.Stage, s *service) {
 	if seed == 0 {
 		seed = 1 + rand.Int64N(1<<31)
 	}
+	t.Log("seed ", seed)
 	crew := startCrew(t, on, s, seed, *flagSoak)
 	m := &trouble{crew: crew, faults: map[string]int{}}
 	m.make(t, crew.left()-2*time.Second)
@@ -58,8 +59,8 @@ func (c *crew) judged(t *testing.T, name string, m *trouble) judge.Row {
 		t.Error(err)
 	}
 	looked := time.Now()
-	row := judge.Row{Service: name, Mode: c.stage.Mode(), Ran: *flagSoak, Faults: m.faults, Verdict: judge.Judge(run)}
-	t.Logf("seed %d; the end took %.1f s, and the judge %.1f s\n%s\n%s", c.seed, looked.Sub(began).Seconds(), time.Since(looked).Seconds(), judge.Head, row)
+	row := judge.Row{Service: name, Mode: c.stage.Mode(), Ran: c.length, Faults: m.faults, Verdict: judge.Judge(run)}
+	t.Logf("the end took %.1f s, and the judge %.1f s\n%s\n%s", looked.Sub(began).Seconds(), time.Since(looked).Seconds(), judge.Head, row)
 	report(t, row, c.seed)
 	confined(t, c.stage, append(run.Logs, run.Final)...)
 	return row
