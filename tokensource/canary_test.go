@@ -40,7 +40,7 @@ func TestNothingSecretComesOut(t *testing.T) {
 						said = append(said, string(text))
 					}
 					p.source.Reject(tok)
-					time.Sleep(time.Minute)
+					elapse(time.Minute)
 				}
 				said = append(said, p.said.String(), w.record().Extra[tokensource.StateName].Reveal())
 				said = append(said, fmt.Sprintf("%v %+v", p.source.Revoke(t.Context()), w.server.description()))

@@ -47,7 +47,7 @@ var storeMishaps = []mishap{
 		return memstore.Fault{After: driver.ErrOutcomeUnknown}
 	}},
 	{name: "stands still", store: func(*victim, memstore.Call) memstore.Fault {
-		time.Sleep(long)
+		elapse(long)
 		return memstore.Fault{}
 	}},
 	{name: "stands still after", store: func(v *victim, _ memstore.Call) memstore.Fault {
@@ -59,7 +59,7 @@ var storeMishaps = []mishap{
 var requestMishaps = []mishap{
 	{name: "dies before it is sent", request: func(v *victim) answer { return answer{before: v.die, lostBefore: true} }},
 	{name: "dies before the answer", request: func(v *victim) answer { return answer{after: v.die} }},
-	{name: "stands still before the answer", request: func(*victim) answer { return answer{after: func() { time.Sleep(long) }} }},
+	{name: "stands still before the answer", request: func(*victim) answer { return answer{after: func() { elapse(long) }} }},
 	{name: "is lost", request: func(*victim) answer { return answer{lostBefore: true} }},
 	{name: "is answered, and the answer is lost", request: func(*victim) answer { return answer{lostAfter: true} }},
 	{name: "hangs", request: func(*victim) answer { return answer{hangs: true} }},
@@ -91,7 +91,7 @@ func victimOf(p *process, m mishap, at int) *victim {
 			<-v.over
 			return memstore.Fault{Before: driver.ErrUnavailable}
 		case v.late.CompareAndSwap(true, false):
-			time.Sleep(long)
+			elapse(long)
 		}
 		if n == at && m.store != nil {
 			return m.store(v, c)
@@ -169,14 +169,14 @@ func failOnce(t *testing.T, w *world, unleased bool, m mishap, at int, wait time
 	v, other, third := victimOf(w.process(set), m, at), w.process(set), w.process(set)
 	defer func() {
 		close(v.over)
-		time.Sleep(5 * time.Minute) // until what is left of the dead gives up
+		elapse(5 * time.Minute) // until what is left of the dead gives up
 	}()
-	done := make(chan error, 1)
+	done := make(chan struct{})
 	go func() {
-		_, err := v.source.TokenContext(t.Context())
-		done <- err
+		defer close(done)
+		_, _ = v.source.TokenContext(t.Context())
 	}()
-	time.Sleep(wait)
+	elapse(wait)
 
 	// The other one gets a token, or is told that the user has to log in again. As long as its
 	// own is good it does not wait for another; when it is not, it waits for a lease at most, and
@@ -204,7 +204,7 @@ func failOnce(t *testing.T, w *world, unleased bool, m mishap, at int, wait time
 	case <-done:
 	case <-time.After(5 * time.Minute): // it died
 	}
-	time.Sleep(65 * time.Minute)
+	elapse(65 * time.Minute)
 	for _, p := range []*process{other, third} {
 		if again := tell(p, 3*time.Minute); again != nil {
 			err = again
@@ -216,7 +216,7 @@ func failOnce(t *testing.T, w *world, unleased bool, m mishap, at int, wait time
 		if _, err = other.source.Exchange(t.Context(), "code"); err != nil {
 			t.Errorf("after a login: %v", err)
 		}
-		time.Sleep(time.Minute)
+		elapse(time.Minute)
 		for _, p := range []*process{other, third} {
 			if err := tell(p, time.Minute); err != nil {
 				t.Errorf("after a login: %v", err)
@@ -244,7 +244,7 @@ func (w *world) checkReauth(m mishap) {
 }
 
 // checkEnd makes sure that the record holds tokens that are good, and that nothing was spent twice.
-func (w *world) checkEnd(t *testing.T) {
+func (w *world) checkEnd(t testing.TB) {
 	rec := w.record()
 	w.server.mu.Lock()
 	defer w.server.mu.Unlock()

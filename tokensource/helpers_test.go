@@ -1,13 +1,8 @@
 package tokensource_test
 
-import (
-	"context"
-	"testing"
-)
+import "time"
 
-// canceled is a context that has ended.
-func canceled(t *testing.T) context.Context {
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	return ctx
+// elapse lets time go by, which takes none: the clock is synctest's.
+func elapse(d time.Duration) {
+	time.Sleep(d) //nolint:forbidigo // the clock is synctest's
 }

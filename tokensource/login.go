@@ -23,7 +23,7 @@ import (
 type unsavedLogin struct {
 	token  *token.OAuthToken
 	issued *oauth2.Token
-	next   time.Time
+	next   time.Time // when to try again; guarded by the source's mu
 }
 
 // Exchange does a first login, or another one: it exchanges an authorization code for tokens, and saves
@@ -94,23 +94,25 @@ func (s *Source) exchange(ctx context.Context, code string, opts []oauth2.AuthCo
 	defer cancel()
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		next, err := s.saveOne(ctx, l)
-		if err == nil {
-			return next, nil
+		if next != nil {
+			return next, err
 		}
 		if hopeless(err) || errors.Is(err, token.ErrConflict) || sleep(ctx, wait) != nil {
 			s.mu.Lock()
 			s.login = l
 			s.mu.Unlock()
-			return l.current(err), nil
+			return s.unsavedLogin(l, err), nil
 		}
 	}
 }
 
-// saveOne saves a login.
+// saveOne saves a login. It returns no current if that failed.
 func (s *Source) saveOne(ctx context.Context, l *unsavedLogin) (*current, error) {
 	t := *l.token
 	if err := s.store.SaveToken(ctx, &t); err != nil {
+		s.mu.Lock()
 		l.next = time.Now().Add(longestRetry)
+		s.mu.Unlock()
 		return nil, err
 	}
 	s.mu.Lock()
@@ -121,7 +123,7 @@ func (s *Source) saveOne(ctx context.Context, l *unsavedLogin) (*current, error)
 	s.mu.Unlock()
 	r, err := s.consider(&t)
 	if err != nil {
-		return nil, err
+		return r.current, err
 	}
 	s.log.InfoContext(ctx, "logged in", "record", t.ID)
 	return r.current, s.bornDead(r.current)
@@ -132,22 +134,24 @@ func (s *Source) saveLogin(ctx context.Context) (*current, error) {
 	s.mu.Lock()
 	l := s.login
 	s.mu.Unlock()
-	switch {
-	case l == nil:
+	if l == nil {
 		return nil, nil
-	case time.Now().Before(l.next):
-		return l.current(errors.New("it was tried a moment ago")), nil
+	}
+	if now := s.unsavedLogin(l, errTriedNow); time.Now().Before(now.until) {
+		return now, nil
 	}
 	next, err := s.saveOne(ctx, l)
-	if err != nil {
-		return l.current(err), nil
+	if next == nil {
+		return s.unsavedLogin(l, err), nil
 	}
-	return next, nil
+	return next, err
 }
 
-// current returns what can be returned of a login that is not stored.
-func (l *unsavedLogin) current(why error) *current {
-	return (&unsaved{lease: &lease{}, issued: l.issued, next: l.next}).current(why)
+// unsavedLogin returns what can be returned of a login that is not stored.
+func (s *Source) unsavedLogin(l *unsavedLogin, why error) *current {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return (&unsaved{lease: &lease{id: l.token.ID}, issued: l.issued, next: l.next}).current(why)
 }
 
 // Revoke revokes the tokens of the record at the provider (RFC 7009), and deletes the record. No process refreshes

@@ -55,7 +55,7 @@ func TestAFirstLogin(t *testing.T) {
 		if err != nil || tok.AccessToken != "access-canary-1" || len(w.server.log) != 1 {
 			t.Errorf("the same code again: %v, %v; %v", tok, err, w.server.log)
 		}
-		time.Sleep(time.Hour)
+		elapse(time.Hour)
 		if got := other.token(); got != "access-canary-2" {
 			t.Errorf("after an hour: %s", got)
 		}
@@ -98,7 +98,7 @@ func TestALoginThatFails(t *testing.T) {
 				t.Errorf("a flush while the store is away: %v", err)
 			}
 			p.setFault(nil)
-			time.Sleep(time.Minute)
+			elapse(time.Minute)
 			p.token()
 			if err := p.source.Flush(t.Context()); err != nil {
 				t.Error(err)
@@ -133,7 +133,7 @@ func TestRevoke(t *testing.T) {
 		inWorld(t, provider.SingleUse, -time.Minute, func(t *testing.T, w *world) {
 			p, other := w.process(), w.process()
 			go func() { _, _ = p.source.Token() }()
-			time.Sleep(350 * time.Millisecond)
+			elapse(350 * time.Millisecond)
 			if err := other.source.Revoke(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -151,7 +151,7 @@ func TestRevoke(t *testing.T) {
 			}
 			p.onRequest = nil
 			w.record()
-			time.Sleep(time.Minute)
+			elapse(time.Minute)
 			p.token()
 		})
 	})
@@ -226,7 +226,7 @@ func TestARecordIsNamedAsForFindToken(t *testing.T) {
 				if got := p.token(); got != "access-canary-1" {
 					t.Error(got)
 				}
-				time.Sleep(2 * time.Hour)
+				elapse(2 * time.Hour)
 				if got := p.token(); got != "access-canary-2" {
 					t.Error(got)
 				}
@@ -258,9 +258,9 @@ func TestARecordIsNamedAsForFindToken(t *testing.T) {
 			if err := p.store.SaveToken(t.Context(), tok); err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(59 * time.Minute)
+			elapse(59 * time.Minute)
 			p.token()
-			time.Sleep(time.Minute)
+			elapse(time.Minute)
 			var e *tokensource.ReauthError
 			if _, err := p.source.Token(); !errors.As(err, &e) || e.Cause != tokensource.NoRefreshToken {
 				t.Errorf("got %v", err)
@@ -286,7 +286,7 @@ func TestClient(t *testing.T) {
 		var got []string
 		below := &http.Client{Timeout: time.Minute, Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
 			got = append(got, r.Header.Get("Authorization"))
-			return &http.Response{StatusCode: 204, Body: http.NoBody, Request: r}, nil
+			return &http.Response{StatusCode: http.StatusNoContent, Body: http.NoBody, Request: r}, nil
 		})}
 		client := w.process().source.Client(context.WithValue(t.Context(), oauth2.HTTPClient, below))
 		if client.Timeout != time.Minute {
@@ -306,7 +306,7 @@ func TestClient(t *testing.T) {
 		if err := get(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(2 * time.Hour)
+		elapse(2 * time.Hour)
 		if err := get(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -314,7 +314,7 @@ func TestClient(t *testing.T) {
 			t.Errorf("got %v", got)
 		}
 		w.server.revoked = true
-		time.Sleep(2 * time.Hour)
+		elapse(2 * time.Hour)
 		if err := get(t.Context()); !errors.Is(err, tokensource.ErrNeedsReauth) {
 			t.Errorf("got %v", err)
 		}

@@ -121,7 +121,7 @@ func (d *day) live() {
 	d.calm = true
 	d.mu.Unlock()
 	close(over)
-	time.Sleep(75 * time.Minute) // leases lapse, what is left of the dead gives up, and the tokens expire
+	elapse(75 * time.Minute) // leases lapse, what is left of the dead gives up, and the tokens expire
 
 	p := d.start(over)
 	if _, err := d.ask(p, 5*time.Minute); errors.Is(err, tokensource.ErrNeedsReauth) {
@@ -129,7 +129,8 @@ func (d *day) live() {
 	} else if err != nil {
 		d.t.Errorf("in the end: %v", err)
 	}
-	d.checkEnd(d.t.(*testing.T))
+	d.checkEnd(d.t)
+	elapse(10 * time.Minute) // until every flight has ended
 	d.tally.Refreshes = d.server.accepted()
 }
 
@@ -147,7 +148,7 @@ func (d *day) start(over chan struct{}) *victim {
 		return v.dead.Load()
 	}
 	happens := func(ms []mishap) *mishap {
-		if !d.draw(40) {
+		if !d.draw(15) {
 			return nil
 		}
 		m := &ms[d.number(len(ms))]
@@ -162,7 +163,7 @@ func (d *day) start(over chan struct{}) *victim {
 			return memstore.Fault{Before: errDead}
 		}
 		if v.late.CompareAndSwap(true, false) {
-			time.Sleep(long)
+			elapse(long)
 		}
 		if m := happens(storeMishaps); m != nil {
 			return m.store(v, c)
@@ -240,7 +241,7 @@ func (d *day) life(ends time.Time, over chan struct{}) {
 			d.mu.Unlock()
 			return
 		}
-		time.Sleep(time.Duration(d.number(600)) * time.Second)
+		elapse(time.Duration(d.number(600)) * time.Second)
 	}
 }
 

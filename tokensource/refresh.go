@@ -110,7 +110,7 @@ func (s *Source) take(ctx context.Context, d *desk, l *lease) error {
 		return err
 	}
 	d.seen, d.unsent = sighting{}, ""
-	if age(l.began) > s.sendTime() { // rule 2
+	if age(l.began) > s.sendTime() && !rule.Off(rule.Time) { // rule 2
 		d.unsent = l.name
 		return errMoved
 	}

@@ -25,6 +25,9 @@ type unsaved struct {
 	next   time.Time // when to try again
 }
 
+// errTriedNow is why new tokens are not tried to be stored.
+var errTriedNow = errors.New("it was tried a moment ago")
+
 const (
 	lateTime    = 5 * time.Second // for another try to store them
 	firstRetry  = time.Second
@@ -65,7 +68,7 @@ func hopeless(err error) bool {
 func (s *Source) saveLate(ctx context.Context, d *desk) (*current, error) {
 	u := d.unsaved
 	if wait := time.Until(u.next); wait > 0 {
-		return u.current(errors.New("it was tried a moment ago")), nil
+		return u.current(errTriedNow), nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, lateTime)
 	defer cancel()
@@ -200,12 +203,15 @@ func (u *unsaved) current(why error) *current {
 // Flush stores what is not stored yet (see [ErrNotPersisted]). Call it before the program ends. It returns nil
 // if there is nothing left to be stored.
 func (s *Source) Flush(ctx context.Context) error {
-	if next, err := s.saveLogin(ctx); err != nil || next != nil && next.err != nil {
-		return errors.Join(err, next.error())
-	}
 	s.mu.Lock()
 	id := s.id
+	if s.login != nil {
+		s.login.next = time.Time{}
+	}
 	s.mu.Unlock()
+	if next, err := s.saveLogin(ctx); next != nil || err != nil {
+		return errors.Join(err, next.error())
+	}
 	if id == "" {
 		return nil
 	}

@@ -58,6 +58,16 @@ var checks = map[rule.Rule][]check{
 		{"vaultstore", "TestVersions"},
 	},
 	rule.Once: {{"token", "TestAnIDThatWasRemoved"}},
+	rule.Intent: {
+		{"tokensource", "TestAThousandProcesses"},
+		{"tokensource", "TestARefreshThatFails"},
+		{"tokensource", "TestADayInWhich"},
+	},
+	rule.Time:   {{"tokensource", "TestALeaseThatCameLate"}},
+	rule.Lapse:  {{"tokensource", "TestALeaseOfAMachine"}, {"tokensource", "TestARefreshThatFails"}},
+	rule.Fenced: {{"tokensource", "TestARecordThatChanges"}},
+	rule.Belief: {{"tokensource", "TestARecordThatChanges"}},
+	rule.Keep:   {{"tokensource", "TestNewTokensThatCannotBeStored"}},
 	rule.Seal: {
 		{"token", "CrashPoint.*TwoClients.*Grows"},
 		{"token", "Orders.*TwoClients.*Grows"},
@@ -99,6 +109,7 @@ func run() error {
 	}
 	for _, c := range []check{
 		{"token", simulations + "|Storms"}, {"awssm", "Storms"}, {"gcpsm", "Storms|Explore"}, {"vaultstore", "Storms"},
+		{"tokensource", "TestARefreshThatFails|TestADayInWhich"},
 	} {
 		start := time.Now()
 		if out, err := test(ctx, binaries[c.pkg], c, ""); err != nil {

@@ -38,6 +38,8 @@ const (
 	Once Rule = "once"
 	// Intent: a refresh token is sent by who wrote into the record that he will.
 	Intent Rule = "intent"
+	// Time: a refresh token is sent early enough to be answered within the lease.
+	Time Rule = "time"
 	// Lapse: a lease is taken over when it was known for as long as it says.
 	Lapse Rule = "lapse"
 	// Fenced: new tokens are stored over the refresh token that was spent for them.
@@ -53,5 +55,5 @@ const (
 // All are the rules: each is one mutant.
 var All = []Rule{
 	CAS, WriteID, Claim, Base, Fence, Tombstone, Recheck, Floor, FreshList, Gap, Winner, Seal, Once,
-	Intent, Lapse, Fenced, Belief, Keep,
+	Intent, Time, Lapse, Fenced, Belief, Keep,
 }
