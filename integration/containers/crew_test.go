@@ -114,7 +114,7 @@ func (c *crew) replace(ctx context.Context, seat int) error {
 
 // finish waits for the workers, and for a server that was killed last, and lets a worker look
 // at the store. How long that takes depends on how many records there are, and so on how long
-// the workers worked: for each minute up to ten seconds on a single server, and half a minute on a
+// the workers worked: for each minute up to twenty seconds on a single server, and a minute on a
 // cluster, on two cores that have a lot else to do.
 func (c *crew) finish(ctx context.Context) (judge.Run, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute+2*c.length)

@@ -77,7 +77,8 @@ func report(t *testing.T, row judge.Row, seed int64) {
 		}
 		t.Errorf("%v (again with -faults.seed=%d)\n%s", v, seed, strings.Join(v.Operations, "\n"))
 	}
-	if row.Operations == 0 || row.Outcomes["done"]+row.Outcomes["not found"] < row.Operations/2 {
-		t.Errorf("of %d operations %d were done", row.Operations, row.Outcomes["done"])
+	// A server is away for half of the time.
+	if went := row.Outcomes["done"] + row.Outcomes["not found"]; row.Operations == 0 || went < row.Operations/3 {
+		t.Errorf("of %d operations %d went well", row.Operations, went)
 	}
 }
