@@ -14,16 +14,19 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"github.com/tokenkeep/tokenkeep/internal/rule"
 	"github.com/tokenkeep/tokenkeep/token"
 )
 
 // This file is how a record comes to be, and how it goes.
 
-// An unsavedLogin is what the provider issued for a code and could not be stored yet.
+// An unsavedLogin is what the provider issued for a code, until it is stored.
 type unsavedLogin struct {
 	token  *token.OAuthToken
 	issued *oauth2.Token
-	next   time.Time // when to try again; guarded by the source's mu
+	before *reading  // the record that there was, nil if there was none
+	tries  int       // guarded by the source's mu, as is next
+	next   time.Time // when to try again
 }
 
 // Exchange does a first login, or another one: it exchanges an authorization code for tokens, and saves
@@ -55,15 +58,12 @@ func (s *Source) exchange(ctx context.Context, code string, opts []oauth2.AuthCo
 		return nil, fmt.Errorf("%w: the code is empty", token.ErrInvalid)
 	}
 	grant := token.NewSecret(code)
-	t, err := s.store.FindToken(ctx, &token.OAuthToken{GrantToken: grant, ClientID: s.conf.ClientID})
-	switch {
-	case err == nil && !t.AccessToken.IsZero() && (s.who.UserSignature.Name == "" || s.who.UserSignature.Name == t.UserSignature.Name):
-		s.mu.Lock()
-		s.id = t.ID
-		s.mu.Unlock()
-		return s.look(ctx)
-	case err != nil && !errors.Is(err, token.ErrNotFound):
+	before, err := s.holderOf(ctx, grant)
+	if err != nil {
 		return nil, err
+	}
+	if before != nil && before.GrantToken.Equal(grant) && !before.AccessToken.IsZero() {
+		return s.look(ctx)
 	}
 	conf, err := s.confFor(&s.who)
 	if err != nil {
@@ -74,7 +74,7 @@ func (s *Source) exchange(ctx context.Context, code string, opts []oauth2.AuthCo
 	if refusal != nil {
 		return nil, refusal
 	}
-	l := &unsavedLogin{issued: issued, token: &token.OAuthToken{
+	l := &unsavedLogin{issued: issued, before: before, token: &token.OAuthToken{
 		ID: s.who.ID, UserSignature: s.who.UserSignature, ClientID: conf.ClientID, ClientSecret: s.who.ClientSecret, GrantToken: grant, RedirectURL: conf.RedirectURL,
 	}}
 	s.put(l.token, issued)
@@ -97,7 +97,7 @@ func (s *Source) exchange(ctx context.Context, code string, opts []oauth2.AuthCo
 		if next != nil {
 			return next, err
 		}
-		if hopeless(err) || errors.Is(err, token.ErrConflict) || sleep(ctx, wait) != nil {
+		if hopeless(err) || errors.Is(err, token.ErrConflict) || errors.Is(err, token.ErrNotFound) || sleep(ctx, wait) != nil {
 			s.mu.Lock()
 			s.login = l
 			s.mu.Unlock()
@@ -106,13 +106,37 @@ func (s *Source) exchange(ctx context.Context, code string, opts []oauth2.AuthCo
 	}
 }
 
+// holderOf returns the record that the source is for, or nil if there is none: the one that holds the code, if the
+// source is for no user.
+func (s *Source) holderOf(ctx context.Context, grant token.Secret) (*reading, error) {
+	t, err := s.find(ctx)
+	if errors.Is(err, token.ErrNotFound) && s.who.UserSignature.Name == "" {
+		if t, err = s.store.FindToken(ctx, &token.OAuthToken{GrantToken: grant, ClientID: s.conf.ClientID}); err == nil {
+			s.remember(t.ID)
+		}
+	}
+	if err != nil {
+		if errors.Is(err, token.ErrNotFound) {
+			err = nil
+		}
+		return nil, err
+	}
+	return s.consider(t)
+}
+
 // saveOne saves a login. It returns no current if that failed.
 func (s *Source) saveOne(ctx context.Context, l *unsavedLogin) (*current, error) {
+	s.mu.Lock()
+	l.tries++
+	again := l.tries > 1
+	l.next = time.Now().Add(longestRetry)
+	s.mu.Unlock()
 	t := *l.token
-	if err := s.store.SaveToken(ctx, &t); err != nil {
-		s.mu.Lock()
-		l.next = time.Now().Add(longestRetry)
-		s.mu.Unlock()
+	save := func() error { return s.store.SaveToken(ctx, &t) }
+	if again {
+		save = func() error { return s.saveAgain(ctx, l, &t) }
+	}
+	if err := save(); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
@@ -129,6 +153,40 @@ func (s *Source) saveOne(ctx context.Context, l *unsavedLogin) (*current, error)
 	return r.current, s.bornDead(r.current)
 }
 
+// saveAgain saves a login that could not be saved, as far as is known, and returns what is stored then in t. It is the
+// fence of rule 4: if it was stored after all, somebody may have refreshed its tokens since, and if the user has logged
+// in once more, that login is the one that counts.
+func (s *Source) saveAgain(ctx context.Context, l *unsavedLogin, t *token.OAuthToken) error {
+	now, err := s.holderOf(ctx, l.token.GrantToken)
+	switch {
+	case err != nil:
+		return err
+	case now == nil && l.before == nil:
+		return s.store.SaveToken(ctx, t)
+	case now == nil:
+		return token.ErrNotFound // it was deleted since
+	}
+	return s.store.UpdateToken(ctx, now.ID, func(stored *token.OAuthToken) error {
+		st, err := StateOf(stored)
+		if err != nil {
+			return err
+		}
+		untouched := l.before != nil && l.before.ID == now.ID && stored.RefreshToken.Equal(l.before.RefreshToken) && st.Exchange == l.before.state.Exchange
+		if untouched && !stored.GrantToken.Equal(l.token.GrantToken) || rule.Off(rule.Fenced) {
+			stored.GrantToken, stored.RedirectURL = l.token.GrantToken, l.token.RedirectURL
+			s.put(stored, l.issued)
+			if state := l.token.Extra[StateName]; !state.IsZero() {
+				if stored.Extra == nil {
+					stored.Extra = make(map[string]token.Secret)
+				}
+				stored.Extra[StateName] = state
+			}
+		}
+		*t = *stored
+		return nil
+	})
+}
+
 // saveLogin tries again to save a login, if there is one that could not be saved.
 func (s *Source) saveLogin(ctx context.Context) (*current, error) {
 	s.mu.Lock()
@@ -141,6 +199,12 @@ func (s *Source) saveLogin(ctx context.Context) (*current, error) {
 		return now, nil
 	}
 	next, err := s.saveOne(ctx, l)
+	if errors.Is(err, token.ErrNotFound) { // the record was deleted since
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.login = nil
+		return nil, err
+	}
 	if next == nil {
 		return s.unsavedLogin(l, err), nil
 	}

@@ -79,6 +79,84 @@ func TestALoginThatFails(t *testing.T) {
 			}
 		})
 	})
+	t.Run("its save was applied after all, and another process has refreshed since", func(t *testing.T) {
+		inWorld(t, provider.SingleUse, time.Hour, func(t *testing.T, w *world) {
+			p, other := w.process(), w.process()
+			p.onRequest = func(int) answer {
+				return answer{after: func() {
+					p.setFault(func(_ int, c memstore.Call) memstore.Fault {
+						if c.Op == memstore.OpPut && strings.HasPrefix(c.Names[0], "token") {
+							return memstore.Fault{After: driver.ErrOutcomeUnknown}
+						}
+						if w.record().GrantToken.Reveal() == "code" { // it is stored
+							return memstore.Fault{Before: driver.ErrUnavailable}
+						}
+						return memstore.Fault{}
+					})
+				}}
+			}
+			if _, err := p.source.Exchange(t.Context(), "code"); !errors.Is(err, tokensource.ErrNotPersisted) {
+				t.Fatalf("got %v", err)
+			}
+			elapse(time.Hour)
+			if got := other.token(); got != "access-canary-2" {
+				t.Fatal(got)
+			}
+			p.setFault(nil)
+			p.onRequest = nil
+			if got := p.token(); got != "access-canary-2" {
+				t.Error(got)
+			}
+			elapse(time.Hour)
+			if got := p.token(); got != "access-canary-3" || w.server.revocations() != 0 {
+				t.Errorf("%s, %v", got, w.server.log)
+			}
+		})
+	})
+	t.Run("the user has logged in elsewhere since", func(t *testing.T) {
+		inWorld(t, provider.SingleUse, time.Hour, func(t *testing.T, w *world) {
+			p, other := w.process(), w.process()
+			p.onRequest = func(int) answer {
+				return answer{after: func() {
+					p.setFault(func(int, memstore.Call) memstore.Fault { return memstore.Fault{Before: driver.ErrUnavailable} })
+				}}
+			}
+			if _, err := p.source.Exchange(t.Context(), "code"); !errors.Is(err, tokensource.ErrNotPersisted) {
+				t.Fatalf("got %v", err)
+			}
+			if _, err := other.source.Exchange(t.Context(), "code-2"); err != nil {
+				t.Fatal(err)
+			}
+			p.setFault(nil)
+			elapse(time.Minute)
+			if got := p.token(); got != "access-canary-2" || w.record().GrantToken.Reveal() != "code-2" {
+				t.Errorf("%s, %s", got, w.record().GrantToken.Reveal())
+			}
+		})
+	})
+	t.Run("the record was deleted since", func(t *testing.T) {
+		inWorld(t, provider.SingleUse, time.Hour, func(t *testing.T, w *world) {
+			p, other := w.process(), w.process()
+			p.onRequest = func(int) answer {
+				return answer{after: func() {
+					p.setFault(func(int, memstore.Call) memstore.Fault { return memstore.Fault{Before: driver.ErrUnavailable} })
+				}}
+			}
+			if _, err := p.source.Exchange(t.Context(), "code"); !errors.Is(err, tokensource.ErrNotPersisted) {
+				t.Fatalf("got %v", err)
+			}
+			if err := other.store.DeleteToken(t.Context(), w.id); err != nil {
+				t.Fatal(err)
+			}
+			p.setFault(nil)
+			elapse(time.Minute)
+			for range 2 {
+				if tok, err := p.source.Token(); !errors.Is(err, token.ErrNotFound) {
+					t.Errorf("got %v, %v", tok, err)
+				}
+			}
+		})
+	})
 	t.Run("a store that is away keeps the tokens for later", func(t *testing.T) {
 		empty(t, func(t *testing.T, w *world) {
 			p := w.process()

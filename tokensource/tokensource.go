@@ -41,8 +41,9 @@ type Options struct {
 	// harm with any server that follows RFC 6749.
 	Provider provider.Provider
 
-	// HTTPClient sends what goes to the provider. Nil: [http.DefaultClient]. It must not
-	// repeat a POST by itself.
+	// HTTPClient sends what goes to the provider. It must not repeat a POST by itself. Nil: one
+	// that opens a connection for each request, since a request on an old connection that breaks
+	// may or may not have spent the refresh token.
 	HTTPClient *http.Client
 
 	// Timeout bounds each request to the provider. Zero: 8 seconds. At most a minute. How long other
@@ -100,7 +101,7 @@ func New(store *token.Store, conf *oauth2.Config, who *token.OAuthToken, opts *O
 	s := &Source{
 		store:    store,
 		provider: o.Provider,
-		client:   cmp.Or(o.HTTPClient, http.DefaultClient),
+		client:   cmp.Or(o.HTTPClient, freshConnections()),
 		log:      cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
 		timeout:  cmp.Or(o.Timeout, defaultTimeout),
 		instance: rand.Text(),
@@ -139,6 +140,13 @@ func New(store *token.Store, conf *oauth2.Config, who *token.OAuthToken, opts *O
 		s.who.ClientID = conf.ClientID
 	}
 	return s, nil
+}
+
+// freshConnections returns a client that keeps no connection.
+func freshConnections() *http.Client {
+	return &http.Client{Transport: &http.Transport{
+		Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, DisableKeepAlives: true, TLSHandshakeTimeout: 10 * time.Second,
+	}}
 }
 
 // onlyAccess reports whether t names a record by nothing but its access token: that finds a
@@ -191,8 +199,8 @@ func (s *Source) isRejected(access token.Secret) bool {
 	return !s.rejected.IsZero() && access.Equal(s.rejected)
 }
 
-// Client returns an HTTP client that authorizes each request with a token of s, under the
-// request's context. The client below it is that of ctx (oauth2.HTTPClient), as for oauth2.NewClient. A
+// Client returns an HTTP client that authorizes each request with a token of s, which is asked for under the
+// context of the request, not under ctx: give requests one (http.NewRequestWithContext). The client below it is that of ctx (oauth2.HTTPClient), as for oauth2.NewClient. A
 // token that is not stored yet ([ErrNotPersisted]) is used.
 func (s *Source) Client(ctx context.Context) *http.Client {
 	t := &transport{source: s, base: http.DefaultTransport}

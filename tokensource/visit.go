@@ -179,14 +179,19 @@ func (s *Source) find(ctx context.Context) (*token.OAuthToken, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	s.id = t.ID
-	s.mu.Unlock()
+	s.remember(t.ID)
 	if !s.who.GrantToken.IsZero() || !s.who.RefreshToken.IsZero() || !s.who.AccessToken.IsZero() {
 		// FindToken lets the query's fields win, and these may be older than the record's.
 		return s.store.ReadToken(ctx, t.ID)
 	}
 	return t, nil
+}
+
+// remember remembers under which id the record was found.
+func (s *Source) remember(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.id = id
 }
 
 // forget forgets under which id the record was found, and reports whether it may be found under

@@ -65,7 +65,7 @@ var checks = map[rule.Rule][]check{
 	},
 	rule.Time:   {{"tokensource", "TestALeaseThatCameLate"}},
 	rule.Lapse:  {{"tokensource", "TestALeaseOfAMachine"}, {"tokensource", "TestARefreshThatFails"}},
-	rule.Fenced: {{"tokensource", "TestARecordThatChanges"}},
+	rule.Fenced: {{"tokensource", "TestARecordThatChanges"}, {"tokensource", "TestALoginThatFails"}},
 	rule.Belief: {{"tokensource", "TestARecordThatChanges"}},
 	rule.Keep:   {{"tokensource", "TestNewTokensThatCannotBeStored"}},
 	rule.Seal: {
