@@ -3,6 +3,7 @@ package vaultstore
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"net"
 	"time"
 
@@ -64,8 +65,9 @@ func failedLogin(ctx context.Context, name string, err error) *driver.Error {
 	e := failed(ctx, opLogin, name, err)
 	var answer *api.ResponseError
 	var network net.Error
+	var file *fs.PathError // a token of Kubernetes that is not there: its errno would pass for a network's
 	switch {
-	case ctx.Err() != nil, passes(e.Kind) && (errors.As(err, &answer) || errors.As(err, &network)):
+	case ctx.Err() != nil, passes(e.Kind) && (errors.As(err, &answer) || errors.As(err, &network)) && !errors.As(err, &file):
 	default:
 		e.Kind = driver.ErrPermission // "invalid role or secret ID" is HTTP 400
 	}

@@ -3,10 +3,12 @@ package vaultstore_test
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -157,6 +159,7 @@ func TestALoginThatFails(t *testing.T) {
 		{"no right to log in", &api.ResponseError{StatusCode: 403, Errors: []string{saysDenied}}, driver.ErrPermission},
 		{"no such path", &api.ResponseError{StatusCode: 404}, driver.ErrPermission},
 		{"an error of the caller's own", errors.New(canary), driver.ErrPermission},
+		{"a file that is not there", &fs.PathError{Op: "open", Path: canary, Err: syscall.ENOENT}, driver.ErrPermission},
 		{"Vault is sealed", &api.ResponseError{StatusCode: 503, Errors: []string{saysSealed}}, driver.ErrUnavailable},
 	} {
 		t.Run(c.what, func(t *testing.T) {
