@@ -82,11 +82,11 @@ func (s *Store) knownEntries(k key, within time.Duration) []codec.Entry {
 	}
 	h := (&index{root: leaf}).hash(k)
 	for path := []string{codec.RootName}; !leaf.index.Live(); {
-		prefix, name, ok := leaf.index.Leaf(h)
+		_, name, ok := leaf.index.Leaf(h)
 		if !ok || slices.Contains(path, name) {
 			return nil
 		}
-		if leaf = s.memory.answer(name, within); leaf == nil || leaf.index.Prefix != prefix {
+		if leaf = s.memory.answer(name, within); leaf == nil {
 			return nil
 		}
 		path = append(path, name)

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/tokenkeep/tokenkeep/codec"
 	"github.com/tokenkeep/tokenkeep/token"
 	"github.com/tokenkeep/tokenkeep/token/driver"
 	"github.com/tokenkeep/tokenkeep/token/memstore"
@@ -215,6 +216,30 @@ func TestAStaleAnswerIsTheNewestThatTheStoreKnows(t *testing.T) {
 		access(t, s)
 		fails(d, driver.ErrUnavailable)
 		wantErr(t, second(s.FindToken(t.Context(), tok("R4"))), token.ErrUnavailable)
+	})
+}
+
+func TestAnIndexThatLeadsBackToItselfAnswersNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := grown(t, 100)
+		s := with(t, d, day)
+		wantErr(t, second(s.FindToken(t.Context(), tok("U1"))), nil)
+		for name, x := range indexSecrets(t, d) {
+			if name == codec.RootName {
+				continue
+			}
+			x.Frame = x.Next(codec.KindSealed, "given up")
+			x.Leaves = map[string]string{x.Prefix: codec.RootName}
+			value, err := codec.EncodeIndex(x)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d.Set(name, value)
+		}
+		advance(2 * time.Hour)
+		wantErr(t, second(s.FindToken(t.Context(), tok("U1"))), token.ErrCorrupt)
+		fails(d, driver.ErrUnavailable)
+		wantErr(t, second(s.FindToken(t.Context(), tok("U1"))), token.ErrUnavailable)
 	})
 }
 

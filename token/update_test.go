@@ -3,6 +3,7 @@ package token_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 
@@ -111,6 +112,25 @@ func TestTryUpdateTokenDoesNotMindThatOthersWroteOtherKeysToTheIndex(t *testing.
 	wantErr(t, s.TryUpdateToken(t.Context(), "chosen", func(r *token.OAuthToken) error { r.RefreshToken = token.NewSecret("R8"); return nil }), nil)
 	for _, key := range []string{"R8", "R9"} {
 		wantErr(t, second(open(t, d).FindToken(t.Context(), tok(key))), nil)
+	}
+}
+
+func TestTryUpdateTokenDoesNotTakeAnIndexThatGrowsForAnotherWriter(t *testing.T) {
+	d := grown(t, 30)
+	s := open(t, d)
+	before := len(indexSecrets(t, d))
+	for i := range 30 {
+		found, err := s.FindToken(t.Context(), tok(fmt.Sprint("U", i)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantErr(t, s.TryUpdateToken(t.Context(), found.ID, func(r *token.OAuthToken) error {
+			r.GrantToken, r.RefreshToken = token.NewSecret(fmt.Sprint("G", i)), token.NewSecret(fmt.Sprint("R", 100+i))
+			return nil
+		}), nil)
+	}
+	if after := len(indexSecrets(t, d)); after == before {
+		t.Errorf("the index did not grow: %d secrets", after)
 	}
 }
 
