@@ -101,7 +101,7 @@ func (f *figures) String() string {
 	for _, operation := range slices.Sorted(maps.Keys(f.perExpiry)) {
 		fmt.Fprintf(&b, "  %s %.2f\n", operation, f.perExpiry[operation])
 	}
-	for _, how := range []string{said.Warm, said.Found, said.Refreshed} {
+	for _, how := range []string{said.First, said.Warm, said.Found, said.Refreshed} {
 		all := f.took[how]
 		slices.Sort(all)
 		fmt.Fprintf(&b, "Token, %-9s %6d calls: p50 %8v, p99 %8v, max %8v\n", how, len(all), at(all, 50), at(all, 99), at(all, 100))

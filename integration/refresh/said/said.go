@@ -22,6 +22,7 @@ type Line struct {
 
 // How an access token was come by.
 const (
+	First     = "first"     // by the first call of a process
 	Warm      = "warm"      // the source had it
 	Found     = "found"     // in the record
 	Refreshed = "refreshed" // by this call

@@ -99,13 +99,13 @@ func run() error {
 
 // work asks for tokens of a user until ctx ends, and stores then what is not stored yet.
 func (w *worker) work(ctx context.Context, source *tokensource.Source, user string) error {
-	for {
+	for first := true; ; first = false {
 		select {
 		case <-ctx.Done():
 			return flush(ctx, source)
 		case <-time.After(w.pause/2 + rand.N(w.pause)): //nolint:gosec // a wait needs no secrecy
 		}
-		w.ask(ctx, source, user)
+		w.ask(ctx, source, user, first)
 	}
 }
 
@@ -116,12 +116,14 @@ func flush(ctx context.Context, source *tokensource.Source) error {
 }
 
 // ask asks for a token and uses it.
-func (w *worker) ask(ctx context.Context, source *tokensource.Source, user string) {
+func (w *worker) ask(ctx context.Context, source *tokensource.Source, user string, first bool) {
 	c := &call{user: user}
 	began := time.Now()
 	tok, err := source.TokenContext(context.WithValue(ctx, callKey{}, c))
 	l := &said.Call{User: user, Took: time.Since(began), Stored: int(c.stored.Load()), How: said.Warm}
 	switch {
+	case first:
+		l.How = said.First
 	case c.refreshed.Load():
 		l.How = said.Refreshed
 	case l.Stored > 0 || l.Took > time.Millisecond:
