@@ -212,6 +212,7 @@ func TestWhatAProviderMayAnswer(t *testing.T) {
 		"an error with status 200":             {answer: answer{status: 200, body: `{"error":"invalid_client"}`}, kind: provider.Misconfigured, code: "invalid_client", after: 40 * time.Second},
 		"an error that is none of OAuth":       {answer: answer{status: 200, body: `{"ok":false}`}, after: 40 * time.Second},
 		"a page of a proxy":                    {answer: answer{status: 502, body: "<html>"}, after: 40 * time.Second},
+		"a redirect":                           {answer: answer{status: http.StatusTemporaryRedirect, location: "https://provider.example/new"}, kind: provider.Misconfigured, after: 40 * time.Second},
 		"too many requests":                    {answer: answer{status: 429, body: `{}`}, kind: provider.Later, after: 40 * time.Second},
 		"the client is not known":              {answer: answer{status: 401, body: `{"error":"invalid_client"}`}, kind: provider.Misconfigured, code: "invalid_client", after: 40 * time.Second},
 		"a code that holds the refresh token":  {answer: answer{status: 400, body: `{"error":"unknown refresh-canary-0"}`}, after: 40 * time.Second},

@@ -41,7 +41,8 @@ type Options struct {
 	// harm with any server that follows RFC 6749.
 	Provider provider.Provider
 
-	// HTTPClient sends what goes to the provider. It must not repeat a POST by itself. Nil: one
+	// HTTPClient sends what goes to the provider. Its redirects are not followed, and its Transport must not repeat a
+	// POST by itself: a refresh token would be sent twice. Nil: one
 	// that opens a connection for each request, since a request on an old connection that breaks
 	// may or may not have spent the refresh token.
 	HTTPClient *http.Client
@@ -101,7 +102,7 @@ func New(store *token.Store, conf *oauth2.Config, who *token.OAuthToken, opts *O
 	s := &Source{
 		store:    store,
 		provider: o.Provider,
-		client:   cmp.Or(o.HTTPClient, freshConnections()),
+		client:   withoutRedirects(o.HTTPClient),
 		log:      cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
 		timeout:  cmp.Or(o.Timeout, defaultTimeout),
 		instance: rand.Text(),
@@ -142,11 +143,17 @@ func New(store *token.Store, conf *oauth2.Config, who *token.OAuthToken, opts *O
 	return s, nil
 }
 
-// freshConnections returns a client that keeps no connection.
-func freshConnections() *http.Client {
-	return &http.Client{Transport: &http.Transport{
-		Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, DisableKeepAlives: true, TLSHandshakeTimeout: 10 * time.Second,
-	}}
+// withoutRedirects returns a client that follows no redirects, which would send a refresh token twice, and
+// without one of the caller's keeps no connection.
+func withoutRedirects(c *http.Client) *http.Client {
+	if c == nil {
+		c = &http.Client{Transport: &http.Transport{
+			Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, DisableKeepAlives: true, TLSHandshakeTimeout: 10 * time.Second,
+		}}
+	}
+	own := *c
+	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &own
 }
 
 // onlyAccess reports whether t names a record by nothing but its access token: that finds a

@@ -58,6 +58,7 @@ type answer struct {
 	before, after         func() // called before and after it takes effect
 	status                int    // of body, which is answered in place of tokens
 	body                  string
+	location              string               // of a redirect
 	change                func(map[string]any) // of the tokens in the answer
 }
 
@@ -108,7 +109,7 @@ func (s *oauthServer) serve(r *http.Request, a answer) (*http.Response, error) {
 		return nil, errBroken
 	}
 	return &http.Response{
-		StatusCode: status, Header: http.Header{"Content-Type": {"application/json"}},
+		StatusCode: status, Header: http.Header{"Content-Type": {"application/json"}, "Location": {a.location}},
 		Body: io.NopCloser(bytes.NewReader(out)), Request: r,
 	}, nil
 }

@@ -133,5 +133,8 @@ func Standard(r Refusal) Verdict {
 	case http.StatusUnauthorized, http.StatusNotFound, http.StatusMethodNotAllowed:
 		return Verdict{Kind: Misconfigured}
 	}
+	if r.Status/100 == 3 { // the address is another one; a source does not follow
+		return Verdict{Kind: Misconfigured}
+	}
 	return Verdict{}
 }
