@@ -27,6 +27,7 @@ type figures struct {
 	expiredUsed       int // or had expired when they got there
 	unused            int // or of which it said nothing
 	expired           int // access tokens that a source returned after their end
+	slow              int // refreshes that took longer than the access token lived, which is what the machine may do
 	errs              map[string]int
 	causes            map[string]int // processes that were told so
 	took              map[string][]time.Duration
@@ -72,6 +73,8 @@ func (f *figures) add(l said.Line) {
 		f.stored++
 	case l.Call != nil && l.Call.Cause != "":
 		f.causes[l.Call.Cause]++
+	case l.Call != nil && strings.HasSuffix(l.Call.Err, "the access token had expired when it came"):
+		f.slow++
 	case l.Call != nil && l.Call.Err != "":
 		f.errs[l.Call.Err]++
 	case l.Call != nil:
@@ -97,6 +100,7 @@ func (f *figures) String() string {
 	fmt.Fprintf(&b, "refresh tokens spent %d, more than once %d, refused %d times; families revoked %d\n", f.spent, f.twice, f.refused, f.revoked)
 	fmt.Fprintf(&b, "stored by workers that lived to say so %d\n", f.stored)
 	fmt.Fprintf(&b, "access tokens returned after their end %d; in use found revoked %d, expired %d; not answered %d\n", f.expired, f.revokedUsed, f.expiredUsed, f.unused)
+	fmt.Fprintf(&b, "refreshes that took longer than the access token lived %d\n", f.slow)
 	fmt.Fprintf(&b, "calls to the secret manager for each expiry, of all processes together: %.1f\n", f.allPerExpiry)
 	for _, operation := range slices.Sorted(maps.Keys(f.perExpiry)) {
 		fmt.Fprintf(&b, "  %s %.2f\n", operation, f.perExpiry[operation])
