@@ -84,13 +84,14 @@ func (s *Source) exchange(ctx context.Context, code string, opts []oauth2.AuthCo
 			Exchange:       rand.Text(),
 			Fingerprint:    fingerprint(l.token.RefreshToken),
 			LifetimeMillis: lifetime(issued, began).Milliseconds(),
+			TookMillis:     took(State{}, age(began)).Milliseconds(),
 		}.put(l.token)
 	}
 	if err != nil {
 		return nil, err
 	}
 	// The code is spent, so who asked for it cannot call it back.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.commitTime())
 	defer cancel()
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		next, err := s.saveOne(ctx, l)

@@ -270,6 +270,7 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 		"no name":           {store, conf(), &token.OAuthToken{ClientID: "client"}, nil},
 		"no token URL":      {store, &oauth2.Config{ClientID: "client"}, who(), nil},
 		"a negative time":   {store, conf(), who(), &tokensource.Options{Timeout: -1}},
+		"too little time":   {store, conf(), who(), &tokensource.Options{Timeout: time.Millisecond}},
 		"too much time":     {store, conf(), who(), &tokensource.Options{Timeout: time.Hour}},
 		"unleased rotation": {store, conf(), who(), &tokensource.Options{Provider: provider.Provider{Unleased: true}}},
 		"a negative grace":  {store, conf(), who(), &tokensource.Options{Provider: provider.Provider{Grace: -1}}},

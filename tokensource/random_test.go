@@ -193,8 +193,10 @@ func (d *day) ask(v *victim, patience time.Duration) (string, error) {
 		switch {
 		case err == nil || errors.Is(err, tokensource.ErrNotPersisted):
 			return tok.AccessToken, nil
-		case errors.Is(err, tokensource.ErrNeedsReauth), ctx.Err() != nil:
+		case errors.Is(err, tokensource.ErrNeedsReauth):
 			return "", err
+		case ctx.Err() != nil: // the last error is one of the many
+			return "", fmt.Errorf("%w: %w", ctx.Err(), err)
 		}
 		_ = pause(ctx, 5*time.Second)
 	}

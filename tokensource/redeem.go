@@ -60,6 +60,7 @@ func (s *Source) redeem(ctx context.Context, conf *oauth2.Config, l *lease) (*oa
 func (s *Source) ask(ctx context.Context, request func(context.Context) (*oauth2.Token, error), secrets ...string) (*oauth2.Token, *ProviderError) {
 	ctx, cancel := context.WithTimeout(context.WithValue(ctx, oauth2.HTTPClient, s.client), s.timeout)
 	defer cancel()
+	began := time.Now()
 	issued, err := request(ctx)
 	if err == nil && s.provider.Adapt != nil {
 		issued, err = s.provider.Adapt(issued)
@@ -70,12 +71,14 @@ func (s *Source) ask(ctx context.Context, request func(context.Context) (*oauth2
 	if err != nil {
 		return nil, s.judge(err, secrets)
 	}
-	if issued.Expiry.IsZero() && s.provider.Lifetime > 0 {
-		t := *issued
-		t.Expiry = time.Now().Add(s.provider.Lifetime)
-		issued = &t
+	t := *issued
+	switch {
+	case !t.Expiry.IsZero():
+		t.Expiry = t.Expiry.Add(-time.Since(began)) // x/oauth2 counts from the answer, the server from the request
+	case s.provider.Lifetime > 0:
+		t.Expiry = began.Add(s.provider.Lifetime)
 	}
-	return issued, nil
+	return &t, nil
 }
 
 var (

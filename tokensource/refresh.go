@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/tokenkeep/tokenkeep/internal/rule"
@@ -32,20 +33,21 @@ var (
 	errHeld  = errors.New("another process took the refresh over")
 )
 
-// commitTime is for how long the new tokens are tried to be stored before the call returns with
-// ErrNotPersisted, and slack what a lease is longer than what is done in it.
-const (
-	commitTime   = 10 * time.Second
-	slack        = 4 * time.Second
-	longestLease = 2*maxTimeout + commitTime + slack
-)
+// How long the parts of a lease are, in terms of the Timeout T of a request: T and half of it for the lease
+// to be written, T for the request, and T and a quarter for storing what comes of it: 30 seconds in all, if T is 8.
 
-// leaseTime is for how long a lease is good: time for it to be written, for a request and
-// another one, and for storing what comes of it.
-func (s *Source) leaseTime() time.Duration { return 2*s.timeout + commitTime + slack }
+// leaseTime is for how long a lease is good.
+func (s *Source) leaseTime() time.Duration { return s.sendTime() + s.timeout + s.commitTime() }
 
 // sendTime is how long after the beginning of its lease at the latest a refresh token is sent.
-func (s *Source) sendTime() time.Duration { return s.timeout + slack }
+func (s *Source) sendTime() time.Duration { return s.timeout * 3 / 2 }
+
+// commitTime is for how long new tokens are tried to be stored before a call returns with
+// ErrNotPersisted.
+func (s *Source) commitTime() time.Duration { return s.timeout * 5 / 4 }
+
+// longestLease is the lease of a source with the longest Timeout.
+const longestLease = maxTimeout * 15 / 4
 
 // A lease is the right to spend a refresh token.
 type lease struct {
@@ -77,7 +79,15 @@ func (s *Source) refresh(ctx context.Context, d *desk, r *reading) (*current, er
 	if refusal != nil {
 		return nil, s.refused(ctx, l, refusal)
 	}
-	return s.save(ctx, d, &unsaved{lease: l, issued: issued, took: age(l.began)})
+	return s.save(ctx, d, &unsaved{lease: l, issued: issued, took: took(r.state, age(l.began))})
+}
+
+// took is how long the next refresh is expected to take: one that was slow counts for half.
+func took(before State, now time.Duration) time.Duration {
+	if before.TookMillis > 0 {
+		now = (now + millis(before.TookMillis)) / 2
+	}
+	return max(now, time.Millisecond)
 }
 
 // take writes the intent (rule 1). It proves that the record can be written, too, before the
@@ -110,9 +120,9 @@ func (s *Source) take(ctx context.Context, d *desk, l *lease) error {
 		return err
 	}
 	d.seen, d.unsent = sighting{}, ""
-	if age(l.began) > s.sendTime() && !rule.Off(rule.Time) { // rule 2
+	if late := age(l.began); late > s.sendTime() && !rule.Off(rule.Time) { // rule 2
 		d.unsent = l.name
-		return errMoved
+		return fmt.Errorf("%w: it took %v to announce a refresh in the record", token.ErrUnavailable, late.Round(time.Millisecond))
 	}
 	return nil
 }
@@ -136,7 +146,7 @@ func (s *Source) refused(ctx context.Context, l *lease, why *ProviderError) erro
 	default:
 		note = func(st *State) { st.RetryMillis = time.Now().Add(why.wait).UnixMilli() }
 	}
-	ctx, cancel := context.WithTimeout(ctx, commitTime)
+	ctx, cancel := context.WithTimeout(ctx, s.commitTime())
 	defer cancel()
 	err := s.store.UpdateToken(ctx, l.id, func(t *token.OAuthToken) error {
 		st, err := StateOf(t)

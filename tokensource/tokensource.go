@@ -42,14 +42,13 @@ type Options struct {
 	Provider provider.Provider
 
 	// HTTPClient sends what goes to the provider. Its redirects are not followed, and its Transport must not repeat a
-	// POST by itself: a refresh token would be sent twice. Nil: one
-	// that opens a connection for each request, since a request on an old connection that breaks
-	// may or may not have spent the refresh token.
+	// POST by itself: a refresh token would be sent twice. Nil: one on [http.DefaultTransport], but with a connection
+	// for each request, since one on an old connection that breaks may or may not have spent the refresh token.
 	HTTPClient *http.Client
 
-	// Timeout bounds each request to the provider. Zero: 8 seconds. At most a minute. How long other
-	// processes wait before they take over the refresh of one that died follows
-	// from it: twice the Timeout and 14 seconds.
+	// Timeout bounds each request to the provider. Zero: 8 seconds. At least one second, at most a
+	// minute. How long other processes wait before they take over the refresh of one that died follows
+	// from it: three and three quarters of it, half a minute if it is 8 seconds.
 	Timeout time.Duration
 
 	// Logger is told of refreshes, and of what goes wrong while the token at hand is still good. It
@@ -59,6 +58,7 @@ type Options struct {
 
 const (
 	defaultTimeout = 8 * time.Second
+	minTimeout     = time.Second
 	maxTimeout     = time.Minute
 )
 
@@ -120,8 +120,8 @@ func New(store *token.Store, conf *oauth2.Config, who *token.OAuthToken, opts *O
 		return invalid("the token that names the record is nil")
 	case who.ID == "" && who.UserSignature.Name == "" && who.AccessToken.IsZero() && who.GrantToken.IsZero() && who.RefreshToken.IsZero():
 		return invalid("the token names no id, user, grant, refresh or access token")
-	case o.Timeout < 0 || o.Timeout > maxTimeout:
-		return invalid(fmt.Sprintf("Timeout is not between 0 and %v", maxTimeout))
+	case o.Timeout != 0 && (o.Timeout < minTimeout || o.Timeout > maxTimeout):
+		return invalid(fmt.Sprintf("Timeout is neither 0 nor between %v and %v", minTimeout, maxTimeout))
 	case s.provider.Unleased && s.provider.Rotation != provider.Reusable:
 		return invalid("a provider whose refresh tokens are " + s.provider.Rotation.String() + " cannot be Unleased")
 	case s.provider.Grace < 0 || s.provider.Lifetime < 0:
@@ -147,9 +147,12 @@ func New(store *token.Store, conf *oauth2.Config, who *token.OAuthToken, opts *O
 // without one of the caller's keeps no connection.
 func withoutRedirects(c *http.Client) *http.Client {
 	if c == nil {
-		c = &http.Client{Transport: &http.Transport{
-			Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, DisableKeepAlives: true, TLSHandshakeTimeout: 10 * time.Second,
-		}}
+		c = &http.Client{Transport: http.DefaultTransport}
+		if t, ok := http.DefaultTransport.(*http.Transport); ok {
+			t = t.Clone()
+			t.DisableKeepAlives = true
+			c.Transport = t
+		}
 	}
 	own := *c
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }

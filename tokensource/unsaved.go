@@ -20,7 +20,7 @@ import (
 type unsaved struct {
 	lease  *lease
 	issued *oauth2.Token
-	took   time.Duration
+	took   time.Duration // what the next refresh is expected to take
 	tries  int
 	next   time.Time // when to try again
 }
@@ -38,7 +38,7 @@ const (
 
 // save stores new tokens. What cannot be stored in time stays at the desk (rule 6).
 func (s *Source) save(ctx context.Context, d *desk, u *unsaved) (*current, error) {
-	ctx, cancel := context.WithTimeout(ctx, commitTime)
+	ctx, cancel := context.WithTimeout(ctx, s.commitTime())
 	defer cancel()
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		next, err := s.commit(ctx, u)
@@ -115,7 +115,7 @@ func (s *Source) commit(ctx context.Context, u *unsaved) (*current, error) {
 		return nil, err
 	}
 	r, err := s.consider(stored)
-	s.log.InfoContext(ctx, "token refreshed", "record", r.ID, "generation", r.state.Generation, "took", u.took)
+	s.log.InfoContext(ctx, "token refreshed", "record", r.ID, "generation", r.state.Generation, "took", age(u.lease.began).Round(time.Millisecond))
 	return r.current, err
 }
 
@@ -136,7 +136,7 @@ func (s *Source) fill(t *token.OAuthToken, u *unsaved) error {
 		Exchange:       u.lease.name,
 		Fingerprint:    fingerprint(t.RefreshToken),
 		LifetimeMillis: lifetime(u.issued, u.lease.began).Milliseconds(),
-		TookMillis:     max(1, u.took.Milliseconds()),
+		TookMillis:     u.took.Milliseconds(),
 		Unresolved:     unresolved,
 	}.put(t)
 }

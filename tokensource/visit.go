@@ -26,7 +26,7 @@ const (
 
 	// usualTook is how long a refresh is expected to take if the record does not say, and
 	// longestNap how long at most one waits before he looks again.
-	usualTook   = time.Second
+	usualTook   = 500 * time.Millisecond
 	shortestNap = 50 * time.Millisecond
 	longestNap  = 5 * time.Second
 
@@ -125,6 +125,9 @@ func (s *Source) fly(ctx context.Context) *current {
 		wait = reauthCooldown
 	}
 	if next.good() {
+		if ended(err) { // nobody waited for it
+			return next.again(0)
+		}
 		s.log.WarnContext(ctx, "token not refreshed, the one at hand is still good", "error", err)
 		return next.again(wait)
 	}
@@ -220,7 +223,10 @@ func (s *Source) visit(ctx context.Context, r *reading) (*current, error) {
 		}
 	}
 	thin := false // whether the crowd has thinned out
-	for nap := time.Duration(0); ; {
+	for nap, holder := time.Duration(0), ""; ; {
+		if r.state.Holder != holder {
+			nap, holder = 0, r.state.Holder // another refresh, to be waited for anew
+		}
 		good, held := r.current.good(), s.held(d, r.state)
 		switch place := s.place(r); {
 		case r.state.Reauth != "":
@@ -243,8 +249,7 @@ func (s *Source) visit(ctx context.Context, r *reading) (*current, error) {
 				return next, err
 			}
 			if errors.Is(err, errLost) && !good {
-				nap = r.nap(nap)
-				err = sleep(ctx, nap)
+				err = sleep(ctx, r.nap(0))
 			}
 		}
 		if err != nil && !errors.Is(err, errMoved) && !errors.Is(err, errLost) {
