@@ -25,20 +25,35 @@ var (
 	flagSeed  = flag.Int64("faults.seed", 0, "decides what the workers do and what goes wrong; 0: drawn")
 )
 
-// TestMain removes what tests started also when they are interrupted: Ctrl-C ends a test
-// without its cleanups.
+// TestMain removes what tests started also when they are interrupted, or have no time left: both
+// end a test without its cleanups.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	interrupted := make(chan os.Signal, 1)
-	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup does
+		signals = append(signals, syscall.SIGHUP)
+	}
+	signal.Notify(interrupted, signals...)
 	go func() {
 		<-interrupted
+		signal.Stop(interrupted)       // a second one ends it at once
+		signal.Ignore(syscall.SIGPIPE) // nobody may be there to read any more
 		fmt.Fprintln(os.Stderr, "interrupted: removing what was started")
 		if err := open.closeAll(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 		}
 		os.Exit(1)
 	}()
+	const removing = time.Minute
+	if timeout, ok := flag.Lookup("test.timeout").Value.(flag.Getter).Get().(time.Duration); ok && timeout > 2*removing {
+		time.AfterFunc(timeout-removing, func() {
+			fmt.Fprintf(os.Stderr, "within %v not all tests have ended: removing what was started\n", timeout-removing)
+			if err := open.closeAll(); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+			}
+		})
+	}
 	code := m.Run()
 	if err := open.closeAll(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -51,15 +66,24 @@ func TestMain(m *testing.M) {
 var open opened
 
 type opened struct {
-	mu   sync.Mutex
-	list []io.Closer
-	last io.Closer
+	mu     sync.Mutex
+	closed bool // nothing is opened any more
+	list   []io.Closer
+	last   io.Closer
 }
 
-func (o *opened) add(one io.Closer) {
+// stage opens a stage. Who closes all waits for it.
+func (o *opened) stage(open func() (stage.Stage, error)) (stage.Stage, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.list = append(o.list, one)
+	if o.closed {
+		return nil, errors.New("all is being removed")
+	}
+	s, err := open()
+	if err == nil {
+		o.list = append(o.list, s)
+	}
+	return s, err
 }
 
 // addLast adds what is closed when all others are.
@@ -84,6 +108,7 @@ func (o *opened) close(one io.Closer) error {
 func (o *opened) closeAll() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.closed = true
 	var errs []error
 	for _, one := range o.list {
 		errs = append(errs, one.Close())
@@ -126,19 +151,19 @@ func newStage(t *testing.T, binaries ...string) stage.Stage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var s stage.Stage
-	if why == nil {
-		if s, err = engine.NewContainers(t.Context(), bin, binaries...); err != nil {
-			t.Fatal(err)
+	s, err := open.stage(func() (stage.Stage, error) {
+		if why == nil {
+			return engine.NewContainers(t.Context(), bin, binaries...)
 		}
-	} else {
-		if s, err = stage.NewProcesses(bin); err != nil {
-			t.Fatal(err)
-		}
+		return stage.NewProcesses(bin)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if why != nil {
 		t.Attr(notRun, "containers: the programs ran as child processes, since "+oneLine(why))
 	}
 	t.Attr("mode", s.Mode())
-	open.add(s)
 	t.Cleanup(func() {
 		if err := open.close(s); err != nil {
 			t.Error(err)

@@ -47,7 +47,10 @@ func (e *Engine) NewContainers(ctx context.Context, bin string, binaries ...stri
 			return nil, err
 		}
 	}
-	s.network, err = tcnetwork.New(ctx, tcnetwork.WithInternal(), tcnetwork.WithLabels(maps.Clone(e.labels)))
+	err = e.make(func() (err error) {
+		s.network, err = tcnetwork.New(ctx, tcnetwork.WithInternal(), tcnetwork.WithLabels(maps.Clone(e.labels)))
+		return err
+	})
 	return s, err
 }
 
@@ -90,16 +93,28 @@ func (s *Containers) Start(ctx context.Context, p Program) (Unit, error) {
 			}
 		},
 	}}
-	c, err := testcontainers.GenericContainer(ctx, request)
 	b := &box{stage: s, program: p}
-	if c != nil {
-		b.id = c.GetContainerID()
-		s.mu.Lock()
-		s.units[b] = true
-		s.mu.Unlock()
-	}
+	err := s.engine.make(func() error {
+		c, err := testcontainers.GenericContainer(ctx, request)
+		if c != nil {
+			b.id = c.GetContainerID()
+			s.mu.Lock()
+			s.units[b] = true
+			s.mu.Unlock()
+		}
+		return err
+	})
 	if err != nil {
 		return nil, err
+	}
+	if p.Confined {
+		found, err := s.docker.ContainerInspect(ctx, b.id, client.ContainerInspectOptions{})
+		if err != nil {
+			return nil, err
+		}
+		if n := len(found.Container.Mounts); n > 0 {
+			return nil, fmt.Errorf("%s has %d volumes", p.Name, n)
+		}
 	}
 	err = b.Again(ctx)
 	return b, err

@@ -31,6 +31,26 @@ type Engine struct {
 
 	mu     sync.Mutex
 	images map[string]string // by binary
+
+	gate   sync.Mutex
+	closed bool           // nothing is made any more
+	making sync.WaitGroup // what is being made
+}
+
+var errClosed = errors.New("all is being removed")
+
+// make makes something in Docker, unless all is being removed: what is made then nobody would
+// remove.
+func (e *Engine) make(do func() error) error {
+	e.gate.Lock()
+	if e.closed {
+		e.gate.Unlock()
+		return errClosed
+	}
+	e.making.Add(1)
+	e.gate.Unlock()
+	defer e.making.Done()
+	return do()
 }
 
 // ErrNone is that containers cannot be used here.
@@ -67,10 +87,22 @@ func Docker(ctx context.Context, longest time.Duration) (*Engine, error) {
 	return &Engine{docker: docker, labels: me.labels(strings.ToLower(rand.Text()[:12])), images: map[string]string{}}, nil
 }
 
-// Close removes all that was made.
+// Close removes all that was made, also what is being made now.
 func (e *Engine) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
+	e.gate.Lock()
+	e.closed = true
+	e.gate.Unlock()
+	made := make(chan struct{})
+	go func() {
+		defer close(made)
+		e.making.Wait()
+	}()
+	select {
+	case <-made:
+	case <-time.After(20 * time.Second): // something does not answer; what there is can be removed
+	}
 	return errors.Join(removeSession(ctx, e.docker, e.labels[sessionLabel]), e.docker.Close())
 }
 
@@ -90,25 +122,34 @@ func (e *Engine) image(ctx context.Context, bin, binary string) (name string, er
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.images[binary] == "" {
-		e.images[binary], err = buildImage(ctx, bin, binary, e.labels)
+		err = e.make(func() (err error) {
+			e.images[binary], err = buildImage(ctx, bin, binary, e.labels)
+			return err
+		})
 	}
 	return e.images[binary], err
 }
 
 // buildImage makes an image of nothing but a binary and an empty folder, and returns its
-// name.
+// name. The labels come first, so that what a build leaves that does not come to its end has them,
+// too.
 func buildImage(ctx context.Context, bin, binary string, labels map[string]string) (string, error) {
 	program, err := os.ReadFile(filepath.Join(bin, binary))
 	if err != nil {
 		return "", err
 	}
+	var label strings.Builder
+	for name, value := range labels {
+		fmt.Fprintf(&label, " %s=%q", name, value)
+	}
+	file := "FROM scratch\nLABEL" + label.String() + "\nCOPY " + binary + " /program\nCOPY --chown=" + nobody + " data " + dataDir + "\nENTRYPOINT [\"/program\"]\n"
 	var archive bytes.Buffer
 	w := tar.NewWriter(&archive)
 	for _, f := range []struct {
 		tar.Header
 		body []byte
 	}{
-		{tar.Header{Name: "Dockerfile", Mode: 0o644}, []byte("FROM scratch\nCOPY " + binary + " /program\nCOPY --chown=" + nobody + " data " + dataDir + "\nENTRYPOINT [\"/program\"]\n")},
+		{tar.Header{Name: "Dockerfile", Mode: 0o644}, []byte(file)},
 		{tar.Header{Name: binary, Mode: 0o755}, program},
 		{tar.Header{Name: "data/", Mode: 0o700, Typeflag: tar.TypeDir}, nil},
 	} {
@@ -130,6 +171,5 @@ func buildImage(ctx context.Context, bin, binary string, labels map[string]strin
 	defer provider.Close() //nolint:errcheck // what it made stands
 	return provider.BuildImage(ctx, &testcontainers.ContainerRequest{FromDockerfile: testcontainers.FromDockerfile{
 		ContextArchive: bytes.NewReader(archive.Bytes()), Repo: "tokenkeep-" + binary, Tag: labels[sessionLabel], KeepImage: true, BuildLogWriter: io.Discard,
-		BuildOptionsModifier: func(o *client.ImageBuildOptions) { o.Labels = labels },
 	}})
 }

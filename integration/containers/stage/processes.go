@@ -23,6 +23,7 @@ import (
 // when its standard input does, so that none outlives this process.
 type Processes struct {
 	bin, dir string
+	lock     *os.File
 
 	mu     sync.Mutex
 	places map[string]string // host:port by name and port
@@ -32,13 +33,16 @@ type Processes struct {
 }
 
 // NewProcesses returns a stage of the binaries in bin. The programs' files are in a folder that
-// Close removes.
+// Close removes, or the next run, if this one is killed.
 func NewProcesses(bin string) (*Processes, error) {
-	dir, err := os.MkdirTemp("", "tokenkeep-")
+	if err := sweepFolders(os.TempDir()); err != nil {
+		return nil, fmt.Errorf("what earlier runs left cannot be removed: %w", err)
+	}
+	dir, lock, err := folder()
 	if err != nil {
 		return nil, err
 	}
-	return &Processes{bin: bin, dir: dir, places: map[string]string{}, relays: map[[3]string]*relay.Relay{}}, nil
+	return &Processes{bin: bin, dir: dir, lock: lock, places: map[string]string{}, relays: map[[3]string]*relay.Relay{}}, nil
 }
 
 // Mode says how programs run.
@@ -101,9 +105,6 @@ func (s *Processes) Start(_ context.Context, p Program) (Unit, error) {
 	if err := c.start(); err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.units = append(s.units, c)
 	return c, nil
 }
 
@@ -122,7 +123,7 @@ func (s *Processes) Close() error {
 	for _, r := range relays {
 		r.Close()
 	}
-	return errors.Join(append(errs, os.RemoveAll(s.dir))...)
+	return errors.Join(append(errs, os.RemoveAll(s.dir), s.lock.Close())...)
 }
 
 // A child is a program that runs as a child process.
@@ -139,12 +140,12 @@ type child struct {
 	unread error // why the output could not be read to its end
 }
 
+// start starts it, unless the stage is closed: then nobody would end it.
 func (c *child) start() error {
 	c.stage.mu.Lock()
-	closed := c.stage.closed
-	c.stage.mu.Unlock()
-	if closed {
-		return errors.New("the stage is closed")
+	defer c.stage.mu.Unlock()
+	if c.stage.closed {
+		return errClosed
 	}
 	cmd := exec.Command(filepath.Join(c.stage.bin, c.program.Binary)) //nolint:noctx,gosec // Kill ends it; it is our own
 	cmd.Env = []string{"WORKER_STDIN=1", "SERVER_STDIN=1", "VAULT_STDIN=1"}
@@ -167,6 +168,9 @@ func (c *child) start() error {
 	}
 	done := make(chan struct{})
 	c.mu.Lock()
+	if c.cmd == nil {
+		c.stage.units = append(c.stage.units, c)
+	}
 	c.cmd, c.stdin, c.done = cmd, stdin, done
 	c.mu.Unlock()
 	go func() {
