@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tokenkeep/tokenkeep/integration/containers/judge"
 	"github.com/tokenkeep/tokenkeep/integration/containers/stage"
 )
 
@@ -47,7 +48,7 @@ func TestWorkersKeepTheirPromisesWhileAVaultClusterFails(t *testing.T) {
 	for _, f := range clusterFaults() {
 		kinds = append(kinds, f.name)
 	}
-	m.enough(t, 8, kinds)
+	m.enough(t, row, 8, clusterSoak, kinds)
 }
 
 // A clusterFault goes wrong with the leader, a follower, or both.
@@ -135,6 +136,12 @@ func (m *trouble) inCluster(ctx context.Context, t *testing.T, f clusterFault, l
 		}
 		_, when := next.last()
 		t.Logf("after %v the leader is %s", when.Sub(began).Round(time.Millisecond), next.name)
+	}
+	if f.leader && f.follower {
+		// One node alone answers nothing.
+		felt := m.feel(judge.Fault{Name: f.name})
+		wait(ctx, f.lasts)
+		felt()
 	}
 	wait(ctx, f.lasts-time.Since(began))
 	return each(f.end)

@@ -22,6 +22,12 @@ const (
 	patience  = 2 * time.Second       // for an operation
 	unhurried = 30 * time.Second      // for an operation when all is over
 
+	// muster is how long the first workers have until all of them are there and begin.
+	muster = 5 * time.Second
+	// closing is for how much longer they work than was asked for. The last operation may begin so
+	// long before the end.
+	closing = patience + time.Second
+
 	// What a program does to live in 64 MiB: its store remembers little, and Go collects garbage
 	// before there is much.
 	remember    = 500
@@ -35,7 +41,8 @@ type crew struct {
 	service *service
 	seed    int64
 	started int64
-	length  time.Duration
+	asked   time.Duration // for how long they are to work
+	length  time.Duration // for how long they do, from started on
 
 	mu    sync.Mutex
 	last  int // the number of the last worker
@@ -49,15 +56,19 @@ type worker struct {
 	log *judge.Log
 }
 
-// startCrew starts the workers.
+// startCrew starts the workers, and waits until they begin.
 func startCrew(t *testing.T, on stage.Stage, s *service, seed int64, length time.Duration) *crew {
 	t.Helper()
-	c := &crew{stage: on, service: s, seed: seed, started: oplog.Now(), length: length}
+	c := &crew{stage: on, service: s, seed: seed, started: oplog.Now() + muster.Nanoseconds(), asked: length, length: length + closing}
 	for i := range c.seats {
 		if err := c.fill(t.Context(), i); err != nil {
 			t.Fatal(err)
 		}
 	}
+	if late := c.length - c.left(); late > 0 {
+		t.Logf("the last worker was started %v after the others began", late)
+	}
+	wait(t.Context(), c.left()-c.length)
 	return c
 }
 
@@ -132,5 +143,5 @@ func (c *crew) finish(ctx context.Context) (judge.Run, error) {
 	}
 	errs = append(errs, last.Wait(ctx))
 	last.log.Trace = last.Trace()
-	return judge.Run{Logs: c.logs, Final: last.log}, errors.Join(errs...)
+	return judge.Run{Logs: c.logs, Final: last.log, AtOnce: seats * clients}, errors.Join(errs...)
 }

@@ -9,6 +9,10 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/tokenkeep/tokenkeep/integration/containers/judge"
+	"github.com/tokenkeep/tokenkeep/integration/containers/oplog"
+	"github.com/tokenkeep/tokenkeep/internal/history"
 )
 
 // How long things go wrong.
@@ -25,13 +29,19 @@ type trouble struct {
 	crew *crew
 
 	mu     sync.Mutex
-	faults map[string]int
+	faults map[string]int // what ended while the workers worked
+	late   int            // what did not
+	felt   []judge.Fault  // what has to be seen in the logs
 }
 
-// happened counts a fault.
+// happened counts a fault, if the workers still work.
 func (m *trouble) happened(name string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.crew.left() < 0 {
+		m.late++
+		return
+	}
 	m.faults[name]++
 }
 
@@ -134,13 +144,26 @@ func wait(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// during does something, and something else some time later.
-func during(ctx context.Context, d time.Duration, begin, end func(context.Context) error) error {
+// during does something, and something else some time later. The judge has to see it in the logs.
+func (m *trouble) during(ctx context.Context, d time.Duration, begin, end func(context.Context) error, f judge.Fault) error {
 	if err := begin(ctx); err != nil {
 		return err
 	}
+	felt := m.feel(f)
 	wait(ctx, d)
+	felt()
 	return end(ctx)
+}
+
+// feel notes that a fault has begun. What it returns is called when it is to end.
+func (m *trouble) feel(f judge.Fault) (end func()) {
+	f.From = oplog.Now()
+	return func() {
+		f.To = oplog.Now()
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.felt = append(m.felt, f)
+	}
 }
 
 // ofWorkers is what happens to the workers in some seats.
@@ -148,7 +171,7 @@ func (m *trouble) ofWorkers(seats ...int) []fault {
 	paused := m.paused("worker paused", absence, seats)
 	cut := fault{"worker cut off", absence, func(ctx context.Context, draw *rand.Rand) error {
 		w := m.crew.seats[seats[draw.IntN(len(seats))]]
-		return during(ctx, absence, w.Cut, w.Mend)
+		return m.during(ctx, absence, w.Cut, w.Mend, judge.Fault{Name: "worker cut off", Worker: w.log.Worker})
 	}}
 	killed := fault{"worker killed", 3 * time.Second, func(ctx context.Context, draw *rand.Rand) error {
 		return m.crew.replace(ctx, seats[draw.IntN(len(seats))])
@@ -159,7 +182,7 @@ func (m *trouble) ofWorkers(seats ...int) []fault {
 func (m *trouble) paused(name string, lasts time.Duration, seats []int) fault {
 	return fault{name, lasts, func(ctx context.Context, draw *rand.Rand) error {
 		w := m.crew.seats[seats[draw.IntN(len(seats))]]
-		return during(ctx, lasts, w.Pause, w.Resume)
+		return m.during(ctx, lasts, w.Pause, w.Resume, judge.Fault{Name: name, Worker: w.log.Worker, Frozen: true})
 	}}
 }
 
@@ -167,14 +190,14 @@ func (m *trouble) paused(name string, lasts time.Duration, seats []int) fault {
 func (m *trouble) ofServers() []fault {
 	s := m.crew.service.servers[0]
 	paused := fault{"server paused", 3 * time.Second, func(ctx context.Context, draw *rand.Rand) error {
-		return during(ctx, time.Second+time.Duration(draw.Int64N(int64(2*time.Second))), s.Pause, s.Resume)
+		return m.during(ctx, time.Second+time.Duration(draw.Int64N(int64(2*time.Second))), s.Pause, s.Resume, judge.Fault{Name: "server paused"})
 	}}
 	pausedLong := fault{"server paused long", long, func(ctx context.Context, _ *rand.Rand) error {
-		return during(ctx, long, s.Pause, s.Resume)
+		return m.during(ctx, long, s.Pause, s.Resume, judge.Fault{Name: "server paused long"})
 	}}
 	restarted := fault{string(m.crew.service.restart), downtime, func(ctx context.Context, _ *rand.Rand) error {
 		if m.crew.service.restart == byKill {
-			return during(ctx, downtime, s.Kill, s.Again)
+			return m.during(ctx, downtime, s.Kill, s.Again, judge.Fault{Name: string(byKill)})
 		}
 		return s.again(ctx)
 	}}
@@ -184,12 +207,16 @@ func (m *trouble) ofServers() []fault {
 	return []fault{paused, paused, paused, restarted, restarted, restarted, pausedLong}
 }
 
-// enough fails the test unless so much went wrong in the first minute, nearly as much in each of
-// the others, and each kind of it once.
-func (m *trouble) enough(t *testing.T, first int, kinds []string) {
+// enough fails the test unless the workers worked for as long as was asked for and did all that they can
+// do, and so much went wrong in a first time, nearly as much in each that followed, and each kind of
+// it once.
+func (m *trouble) enough(t *testing.T, row judge.Row, first int, in time.Duration, kinds []string) {
 	t.Helper()
-	length := m.crew.length
-	if length < time.Minute {
+	length := m.crew.asked
+	if row.Worked < length {
+		t.Errorf("the workers worked for %v, and not for %v", row.Worked, length)
+	}
+	if length < in {
 		t.Logf("in %v not everything can go wrong: %v", length, m.faults)
 		return
 	}
@@ -197,12 +224,20 @@ func (m *trouble) enough(t *testing.T, first int, kinds []string) {
 	for _, times := range m.faults {
 		n += times
 	}
-	if least := int(float64(first) * (0.25 + 0.75*length.Minutes())); n < least {
+	if least := int(float64(first) * (0.25 + 0.75*length.Seconds()/in.Seconds())); n < least {
 		t.Errorf("only %d faults, and not %d", n, least)
 	}
 	for _, kind := range kinds {
 		if m.faults[kind] == 0 {
 			t.Errorf("not once a %s", kind)
+		}
+	}
+	for _, do := range []history.Kind{
+		history.SaveAccess, history.SaveRefresh, history.Keep, history.Update, history.Delete,
+		history.FindByUser, history.FindByID, history.FindByRefresh,
+	} {
+		if row.Done[string(do)] == 0 {
+			t.Errorf("not one %s is done", do)
 		}
 	}
 }

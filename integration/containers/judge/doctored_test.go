@@ -60,6 +60,9 @@ func TestAForgedRecordIsFound(t *testing.T) {
 		{"the user finds nothing", judge.Unfound, func(s *scribe) { s.look().Found["user"] = "not found" }},
 		{"the refresh token finds another record", judge.Unfound, func(s *scribe) { s.look().Found["refresh"] = "y" }},
 		{"the id was not asked for", judge.Unfound, func(s *scribe) { delete(s.look().Found, "id") }},
+		{"a record is found that is not in the list", judge.Unlisted, func(s *scribe) {
+			s.do(-1, oplog.Begin{Do: "find by user", User: 8}, oplog.End{Seen: &oplog.Record{ID: "z", User: 8}})
+		}},
 		{"an update that a worker died in was applied twice", judge.Twice, func(s *scribe) {
 			s.look().Record.Marks, s.look().Record.Count = append(s.look().Record.Marks, 16), 3
 		}},
@@ -199,6 +202,7 @@ func TestAHoleInALogIsFound(t *testing.T) {
 			s.log(0).Add([]byte(`{"at":12}`))
 		}},
 		{"nobody looked in the end", judge.BadLog, func(s *scribe) { s.run.Final = nil }},
+		{"nobody says how many operations there were at a time", judge.BadLog, func(s *scribe) { s.run.AtOnce = 0 }},
 		{"who looked in the end did not come to its end", judge.BadLog, func(s *scribe) { s.run.Final.Ended = false }},
 	})
 }

@@ -18,6 +18,10 @@ type Run struct {
 	Logs []*Log
 	// Final is of the worker that looked at the store when the others had ended.
 	Final *Log
+	// AtOnce is how many operations there were at a time, of all workers.
+	AtOnce int
+	// Faults are what was done meanwhile, where something is known of what it must prevent.
+	Faults []Fault
 	// Patience is for how long an order of one user's operations is looked for; zero: as
 	// package history has it.
 	Patience time.Duration
@@ -34,11 +38,13 @@ const (
 	Invented    = "a record holds what nobody wrote"
 	TwoRecords  = "two live records of one user"
 	Unfound     = "a key does not find its record"
+	Unlisted    = "a record is found that is not in the list"
 	NoOrder     = "no order explains the operations"
 	Undecided   = "undecided: the search for an order took too long"
 	Backwards   = "a worker saw less than before"
 	Repairs     = "the repair finds what it must not"
 	TooMuch     = "the repair finds more than was left behind"
+	NoFault     = "a fault did nothing"
 )
 
 // A Violation is a promise that was not kept.
@@ -59,6 +65,10 @@ type Verdict struct {
 	// "refused", "outcome unknown", or "cut off" by a kill.
 	Operations int
 	Outcomes   map[string]int
+	// Done is how many of each kind are done: "save access", "delete".
+	Done map[string]int
+	// Worked is from the beginning of the first operation to that of the last one.
+	Worked time.Duration
 	// Unavailable is the longest time in which no operation of any worker succeeded, from the
 	// beginning of the first operation to that of the last one.
 	Unavailable time.Duration
@@ -88,7 +98,7 @@ type judging struct {
 
 // Judge reads the logs and decides.
 func Judge(r Run) Verdict {
-	j := &judging{run: r, Verdict: Verdict{Outcomes: map[string]int{}, Repaired: map[string]oplog.Count{}}}
+	j := &judging{run: r, Verdict: Verdict{Outcomes: map[string]int{}, Done: map[string]int{}, Repaired: map[string]oplog.Count{}}}
 	for _, l := range r.Logs {
 		j.read(l, false)
 	}
@@ -98,7 +108,11 @@ func Judge(r Run) Verdict {
 	} else {
 		j.read(r.Final, true)
 	}
+	if r.AtOnce <= 0 {
+		j.violation(BadLog, "how many operations there were at a time is not told")
+	}
 	j.count()
+	j.faults()
 	j.errors()
 	j.seen()
 	j.records()
@@ -128,7 +142,10 @@ func (j *judging) count() {
 		}
 		j.Outcomes[outcome]++
 		calls = append(calls, o.call)
-		if outcome == "done" || outcome == "not found" {
+		if outcome == "done" {
+			j.Done[o.begin.Do]++
+		}
+		if o.wentWell() {
 			successes = append(successes, o.returns)
 		}
 	}
@@ -137,6 +154,7 @@ func (j *judging) count() {
 		return
 	}
 	since, last := slices.Min(calls), slices.Max(calls)
+	j.Worked = time.Duration(last - since)
 	slices.Sort(successes)
 	for _, at := range append(successes, last) {
 		at = min(at, last) // what succeeds later is of operations that nobody waited for
@@ -152,7 +170,7 @@ func (j *judging) errors() {
 		case o.end == nil:
 		case o.end.Outcome == "unexplained":
 			j.violation(Unexplained, "%v: %s", o, o.end.Err)
-		case o.begin.Final && o.end.Outcome != "done" && o.end.Outcome != "not found":
+		case o.begin.Final && !o.wentWell():
 			j.violation(Unexplained, "%v, when all was over: %s", o, o.end.Err)
 		}
 	}

@@ -23,6 +23,7 @@ type scribe struct {
 
 // log is that of a worker, the first from 0; the final one is -1.
 func (s *scribe) log(worker int) *judge.Log {
+	s.run.AtOnce = 8
 	if worker < 0 {
 		if s.run.Final == nil {
 			s.run.Final = &judge.Log{Worker: 99, Ended: true}
@@ -171,6 +172,12 @@ func TestAGoodRunHasNoViolation(t *testing.T) {
 	if diff := cmp.Diff(map[string]int{"done": 5, "refused": 1, "cut off": 2}, v.Outcomes); diff != "" {
 		t.Errorf("outcomes (-want +got):\n%s", diff)
 	}
+	if diff := cmp.Diff(map[string]int{"save refresh": 1, "save access": 1, "update": 1, "find by user": 1, "find by refresh": 1}, v.Done); diff != "" {
+		t.Errorf("done (-want +got):\n%s", diff)
+	}
+	if got := v.Worked.Milliseconds(); got != 12 {
+		t.Errorf("worked for %d ms", got)
+	}
 	if v.Operations != 8 || v.Users != 1 || v.Records != 1 || v.Workers != 3 {
 		t.Errorf("operations %d, users %d, records %d, workers %d", v.Operations, v.Users, v.Records, v.Workers)
 	}
@@ -182,7 +189,8 @@ func TestAGoodRunHasNoViolation(t *testing.T) {
 
 func TestARowSaysWhatHappened(t *testing.T) {
 	s := good()
-	row := judge.Row{Service: "AWS", Mode: "containers", Ran: 60e9, Faults: map[string]int{"worker killed": 2, "server paused": 1}, Verdict: judge.Judge(s.run)}
+	row := judge.Row{Service: "AWS", Mode: "containers", Faults: map[string]int{"worker killed": 2, "server paused": 1}, Verdict: judge.Judge(s.run)}
+	row.Worked = 60e9
 	want := "| AWS | containers | 1m0s | 8 (cut off 2, done 5, refused 1) | 3 (server paused 1, worker killed 2) | 0.0 s | unfinished claim 1 | 0 |"
 	if row.String() != want {
 		t.Errorf("%s\nwant\n%s", row, want)

@@ -75,6 +75,11 @@ func (j *judging) records() {
 			}
 		}
 	}
+	for _, o := range j.ops {
+		if _, listed := ids[o.begin.User]; o.begin.Final && o.end != nil && o.end.Outcome == "done" && !listed {
+			j.violation(Unlisted, "%v", o)
+		}
+	}
 }
 
 // lost looks for the mark of each acknowledged save of users whom nobody deleted

@@ -52,9 +52,6 @@ func (j *judging) repair() {
 	j.Repaired = runs["before"].Problems
 }
 
-// atOnce is how many operations there are at a time, of all workers.
-const atOnce = 8
-
 // leftBehind bounds how often each problem can be there, found or waiting, by what the operations
 // did. What is not in it, no operation may leave, whatever becomes of it.
 //
@@ -96,7 +93,7 @@ func (j *judging) leftBehind() map[string]int {
 			tombstones++ // which rests; or is removed at once, if the service does not fail then
 			// The entry of the user is dead, and those of saves that claimed a key for the record
 			// when it died.
-			dead += 1 + of.savesDuring(o)
+			dead += 1 + of.savesDuring(o, j.run.AtOnce-1)
 			if unfinished {
 				replaced++
 			}
@@ -121,7 +118,7 @@ func (j *judging) leftBehind() map[string]int {
 		"orphaned leaf":     2*leaves + (saves+deletions)/10,
 		// Who replaces a value destroys it, and on Google those of others who came too late for
 		// the same number.
-		"replaced value": replaced * atOnce,
+		"replaced value": replaced * j.run.AtOnce,
 	}
 }
 
@@ -185,13 +182,13 @@ func (p past) wroteAfter(save op) bool {
 }
 
 // savesDuring counts the saves with a refresh token that were under way when a deletion took
-// effect: all at that time are no more than atOnce.
-func (p past) savesDuring(deletion op) (n int) {
+// effect, at most so many.
+func (p past) savesDuring(deletion op, most int) (n int) {
 	for _, o := range p {
 		over := deletion.outcome() == "done" && deletion.before(o)
 		if o.saves() && o.begin.Refresh != 0 && !over && !o.before(deletion) {
 			n++
 		}
 	}
-	return min(n, atOnce-1)
+	return min(n, most)
 }

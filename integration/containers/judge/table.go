@@ -12,8 +12,7 @@ import (
 type Row struct {
 	Service string
 	Mode    string
-	// Ran is for how long the workers worked, and Faults what was done meanwhile.
-	Ran    time.Duration
+	// Faults are what was done while the workers worked.
 	Faults map[string]int
 	Verdict
 }
@@ -29,7 +28,7 @@ func (r Row) String() string {
 		total += n
 	}
 	return fmt.Sprintf("| %s | %s | %v | %d (%s) | %d (%s) | %.1f s | %s | %d |",
-		r.Service, r.Mode, r.Ran.Round(time.Second), r.Operations, list(r.Outcomes), total, list(r.Faults),
+		r.Service, r.Mode, r.Worked.Round(time.Second), r.Operations, list(r.Outcomes), total, list(r.Faults),
 		r.Unavailable.Seconds(), repaired(r.Repaired), len(r.Violations))
 }
 

@@ -10,7 +10,7 @@
 //	WORKER_TOKEN     the token for Vault
 //	WORKER_NUMBER    no other worker has had it; from 1
 //	WORKER_SEED      decides what it does
-//	WORKER_START     when the first worker began, in nanoseconds of package oplog's clock
+//	WORKER_START     when the workers begin, in nanoseconds of package oplog's clock
 //	WORKER_FOR       for how long they work from then on
 //	WORKER_CLIENTS   how many goroutines it has
 //	WORKER_PAUSE     about how long each of them waits between operations

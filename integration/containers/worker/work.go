@@ -23,12 +23,13 @@ func (w *worker) mark() int64 { return int64(w.number)*numbers + int64(w.marks.n
 
 func (w *worker) newToken() int { return w.number*numbers + w.fresh.next() }
 
-// work does operations until the time is over. What it does is drawn; who it does it to is
+// work does operations from the start on until the time is over. What it does is drawn; who it does it to is
 // decided by the clock, so that all workers are at the same few users at the same time.
 func (w *worker) work(ctx context.Context) error {
 	ends := time.Duration(w.start + int64(w.length) - oplog.Now())
 	ctx, cancel := context.WithTimeout(ctx, ends)
 	defer cancel()
+	rest(ctx, time.Duration(w.start-oplog.Now()))
 	known := &knowledge{of: map[int]*known{}}
 	var wg sync.WaitGroup
 	for i := range w.clients {
