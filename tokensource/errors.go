@@ -24,6 +24,14 @@ var (
 	ErrProvider = errors.New("the provider issued no token")
 )
 
+// during names the operation in an error, unless the store has named its own.
+func during(op string, err error) error {
+	if strings.HasPrefix(err.Error(), "tokenkeep: ") {
+		return err
+	}
+	return fmt.Errorf("tokenkeep: %s: %w", op, err)
+}
+
 // A ReauthError says why a user has to log in again. It matches [ErrNeedsReauth].
 type ReauthError struct {
 	// ID is the record's.

@@ -3,7 +3,6 @@ package tokensource
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -27,7 +26,7 @@ type flight struct {
 // that is good is returned at once.
 func (s *Source) join(ctx context.Context) (*oauth2.Token, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("tokenkeep: token: %w", err)
+		return nil, during("token", err)
 	}
 	s.mu.Lock()
 	c := s.current.Load()
@@ -57,7 +56,7 @@ func (s *Source) join(ctx context.Context) (*oauth2.Token, error) {
 				s.flight = nil // who comes now must not wait for one that was given up
 			}
 		}
-		return nil, fmt.Errorf("tokenkeep: token: %w", ctx.Err())
+		return nil, during("token", ctx.Err())
 	}
 }
 

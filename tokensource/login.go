@@ -41,14 +41,14 @@ func (s *Source) Exchange(ctx context.Context, code string, opts ...oauth2.AuthC
 		err = next.err
 	}
 	if next == nil || next.token == nil {
-		return nil, fmt.Errorf("tokenkeep: exchange: %w", err)
+		return nil, during("exchange", err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.flight = nil // what one that is on will find is older
 	s.current.Store(next)
 	if err != nil {
-		return next.token, fmt.Errorf("tokenkeep: exchange: %w", err)
+		return next.token, during("exchange", err)
 	}
 	return next.token, nil
 }
@@ -224,7 +224,7 @@ func (s *Source) unsavedLogin(l *unsavedLogin, why error) *current {
 // [errors.ErrUnsupported] or [ErrProvider]. A record that is not there is [token.ErrNotFound].
 func (s *Source) Revoke(ctx context.Context) error {
 	if err := s.revoke(ctx); err != nil {
-		return fmt.Errorf("tokenkeep: revoke: %w", err)
+		return during("revoke", err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -187,7 +187,7 @@ func (s *Source) bornDead(c *current) error {
 
 // current returns what can be returned of tokens that are not stored.
 func (u *unsaved) current(why error) *current {
-	err := fmt.Errorf("tokenkeep: token: %w: record %q: %w", ErrNotPersisted, u.lease.id, why)
+	err := fmt.Errorf("tokenkeep: token: %w: %w", ErrNotPersisted, why)
 	c := &current{err: err, until: u.next, dies: time.Now().Add(unknown)}
 	if !u.issued.Expiry.IsZero() {
 		c.dies = u.issued.Expiry.Round(0)
@@ -217,7 +217,7 @@ func (s *Source) Flush(ctx context.Context) error {
 	}
 	d, leave, err := sit(ctx, recordKey{s.store, id})
 	if err != nil {
-		return fmt.Errorf("tokenkeep: flush: %w", err)
+		return during("flush", err)
 	}
 	defer leave()
 	if d.unsaved == nil {
@@ -226,7 +226,7 @@ func (s *Source) Flush(ctx context.Context) error {
 	d.unsaved.next = time.Time{}
 	next, err := s.saveLate(ctx, d)
 	if err != nil {
-		return fmt.Errorf("tokenkeep: flush: %w", err)
+		return during("flush", err)
 	}
 	return next.error()
 }

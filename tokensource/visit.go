@@ -131,7 +131,7 @@ func (s *Source) fly(ctx context.Context) *current {
 		s.log.WarnContext(ctx, "token not refreshed, the one at hand is still good", "error", err)
 		return next.again(wait)
 	}
-	return &current{err: fmt.Errorf("tokenkeep: token: %w", err), until: time.Now().Add(wait)}
+	return &current{err: during("token", err), until: time.Now().Add(wait)}
 }
 
 // look does what fly says. Beside an error it returns what is at hand, if the record was read.
