@@ -21,6 +21,7 @@ const (
 	pauses    = 60 * time.Millisecond // between operations of one of them
 	patience  = 2 * time.Second       // for an operation
 	unhurried = 30 * time.Second      // for an operation when all is over
+	searching = 20 * time.Second      // for an order of one user's operations: some take five
 
 	// muster is how long the first workers have until all of them are there and begin.
 	muster = 5 * time.Second
@@ -143,5 +144,5 @@ func (c *crew) finish(ctx context.Context) (judge.Run, error) {
 	}
 	errs = append(errs, last.Wait(ctx))
 	last.log.Trace = last.Trace()
-	return judge.Run{Logs: c.logs, Final: last.log, AtOnce: seats * clients}, errors.Join(errs...)
+	return judge.Run{Logs: c.logs, Final: last.log, AtOnce: seats * clients, Patience: searching}, errors.Join(errs...)
 }
