@@ -49,7 +49,8 @@ type OAuthToken struct {
 
 	// Extra is what else the provider returned, such as id_token or
 	// instance_url. Its values are treated as secrets. A save merges it key by
-	// key; an empty value keeps what is stored.
+	// key; an empty value keeps what is stored. Names that begin with tokenkeep. are this
+	// library's own: SaveToken leaves them as they are in a record that is there already.
 	Extra map[string]Secret
 }
 

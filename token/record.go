@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -170,10 +171,18 @@ func merge(top, base *codec.Record) *codec.Record {
 		if r.Extra == nil {
 			r.Extra = make(map[string]string, len(top.Extra))
 		}
-		maps.Copy(r.Extra, top.Extra)
+		for name, value := range top.Extra {
+			if !strings.HasPrefix(name, ownExtra) {
+				r.Extra[name] = value
+			}
+		}
 	}
 	return &r
 }
+
+// ownExtra is what the names in Extra begin with that are this library's own. What they say is about
+// the record as it is now, so that a save of one that was found a while ago must not bring them back.
+const ownExtra = "tokenkeep."
 
 // sameContent reports whether two records differ in nothing but their frames.
 func sameContent(a, b *codec.Record) bool {

@@ -24,7 +24,8 @@ import (
 //
 // An update keeps what is stored wherever token has an empty field. It is applied
 // to the newest state of the record: of any number of concurrent saves none is
-// lost. When SaveToken returned nil, the token is stored for good. When it returned
+// lost. So save the fields that change, and not the whole of a record that was found a
+// while ago: it would bring back tokens that others have replaced since. When SaveToken returned nil, the token is stored for good. When it returned
 // an error, nothing was written, except for [ErrOutcomeUnknown]: then it was, or
 // may be yet. Saving again is right after every error.
 //

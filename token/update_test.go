@@ -249,3 +249,38 @@ func TestReadTokenAsksForTheOrdinaryRead(t *testing.T) {
 	wantErr(t, second(open(t, d).ReadToken(t.Context(), "chosen")), nil)
 	same(t, how, []driver.Freshness{driver.Any})
 }
+
+// Names in Extra that begin with tokenkeep. say something of the record as it is now: a save of one that was
+// found a while ago leaves them as they are, and UpdateToken changes them.
+func TestASaveLeavesTheLibrarysOwnExtraAsItIs(t *testing.T) {
+	const name = "tokenkeep.test"
+	s := open(t, memstore.NewDriver())
+	tok := &token.OAuthToken{
+		UserSignature: token.UserSignature{Name: "ana"}, RefreshToken: token.NewSecret("r"),
+		Extra: map[string]token.Secret{name: token.NewSecret("1"), "other": token.NewSecret("1")},
+	}
+	if err := s.SaveToken(t.Context(), tok); err != nil {
+		t.Fatal(err)
+	}
+	found, err := s.FindTokenByID(t.Context(), tok.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.UpdateToken(t.Context(), tok.ID, func(o *token.OAuthToken) error {
+		o.Extra[name] = token.NewSecret("2")
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	found.Extra["other"] = token.NewSecret("3")
+	if err := s.SaveToken(t.Context(), found); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SaveTokens(t.Context(), []*token.OAuthToken{found}); err != nil {
+		t.Fatal(err)
+	}
+	found, err = s.FindToken(t.Context(), found)
+	if err != nil || found.Extra[name].Reveal() != "2" || found.Extra["other"].Reveal() != "3" {
+		t.Errorf("got %q and %q, %v", found.Extra[name].Reveal(), found.Extra["other"].Reveal(), err)
+	}
+}

@@ -7,3 +7,10 @@ func PutState(t *token.OAuthToken, s State) error {
 	s.Fingerprint = fingerprint(t.RefreshToken)
 	return s.put(t)
 }
+
+// Desks returns how many desks there are.
+func Desks() int {
+	desks.Lock()
+	defer desks.Unlock()
+	return len(desks.of)
+}

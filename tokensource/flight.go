@@ -54,7 +54,13 @@ func (s *Source) join(ctx context.Context) (*oauth2.Token, error) {
 			f.cancel()
 			if s.flight == f {
 				s.flight = nil // who comes now must not wait for one that was given up
+				if c.good() {
+					s.current.Store(c.again(firstCooldown))
+				}
 			}
+		}
+		if c.good() {
+			return c.token, c.err
 		}
 		return nil, during("token", ctx.Err())
 	}
@@ -66,19 +72,24 @@ func (s *Source) takeOff(ctx context.Context) *flight {
 	f := &flight{done: make(chan struct{}), cancel: cancel}
 	s.flight = f
 	go func() {
-		defer cancel()
-		next := s.fly(ctx)
-		s.mu.Lock()
-		f.token, f.err = next.token, next.err
-		if s.flight == f {
-			s.flight = nil
-			s.current.Store(next)
-		}
-		s.mu.Unlock()
-		close(f.done)
+		next := &current{err: errNoResult} // for a transport or an Adapt that ends the goroutine
+		defer func() {
+			cancel()
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			f.token, f.err = next.token, next.err
+			if s.flight == f {
+				s.flight = nil
+				s.current.Store(next)
+			}
+			close(f.done)
+		}()
+		next = s.fly(ctx)
 	}()
 	return f
 }
+
+var errNoResult = errors.New("tokenkeep: token: the refresh ended without a result")
 
 // A recordKey names a record in one process.
 type recordKey struct {
@@ -96,12 +107,13 @@ type desk struct {
 	// These belong to who has the turn.
 	unsaved *unsaved // new tokens that are not stored yet
 	seen    sighting // of a lease that another process holds
-	unsent  string   // the name of a lease of this process under which nothing was sent
+	unsent  []string // the names of leases of this process under which nothing was sent
 }
 
-// empty reports whether nothing at the desk must be remembered.
-func (d *desk) empty() bool {
-	return d.users == 0 && d.unsaved == nil && d.seen == (sighting{}) && d.unsent == ""
+// idle reports whether nothing at the desk must be remembered: who watched a lease has
+// come back within its time, or does not any more.
+func (d *desk) idle() bool {
+	return d.users == 0 && d.unsaved == nil && len(d.unsent) == 0 && (d.seen.holder == "" || time.Since(d.seen.since) > 2*longestLease)
 }
 
 // A sighting is since when this process has known a lease, by its own clock.
@@ -117,9 +129,15 @@ var desks = struct {
 	of map[recordKey]*desk
 }{of: make(map[recordKey]*desk)}
 
-// sit waits for the turn at the desk of a record. The caller ends it with leave.
-func sit(ctx context.Context, k recordKey) (d *desk, leave func(), err error) {
+// sit takes the turn at the desk of a record, or waits for it if patient. The caller ends it with leave. Waited
+// tells that somebody else had it: what the caller knows of the record is old.
+func sit(ctx context.Context, k recordKey, patient bool) (d *desk, leave func(), waited bool, err error) {
 	desks.Lock()
+	for other, old := range desks.of { // there are few
+		if old.idle() {
+			delete(desks.of, other)
+		}
+	}
 	d = desks.of[k]
 	if d == nil {
 		d = &desk{turn: make(chan struct{}, 1)}
@@ -130,18 +148,30 @@ func sit(ctx context.Context, k recordKey) (d *desk, leave func(), err error) {
 	gone := func() {
 		desks.Lock()
 		defer desks.Unlock()
-		if d.users--; d.empty() {
+		if d.users--; d.idle() {
 			delete(desks.of, k)
 		}
 	}
+	leave = func() { <-d.turn; gone() }
 	select {
 	case d.turn <- struct{}{}:
-		return d, func() { <-d.turn; gone() }, nil
+		return d, leave, false, nil
+	default:
+	}
+	if !patient {
+		gone()
+		return nil, nil, true, errBusy
+	}
+	select {
+	case d.turn <- struct{}{}:
+		return d, leave, true, nil
 	case <-ctx.Done():
 		gone()
-		return nil, nil, ctx.Err()
+		return nil, nil, true, ctx.Err()
 	}
 }
+
+var errBusy = errors.New("another source of this process refreshes")
 
 // clearDesk forgets what is at the desk of a record that r shows, if it has other tokens since.
 func clearDesk(k recordKey, r *reading) {
@@ -170,9 +200,4 @@ func sleep(ctx context.Context, d time.Duration) error {
 	case <-timer.C:
 		return nil
 	}
-}
-
-// ended reports whether err is that the caller's time was up.
-func ended(err error) bool {
-	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }

@@ -1,6 +1,7 @@
 package tokensource
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -16,25 +17,36 @@ import (
 
 	"github.com/tokenkeep/tokenkeep/internal/rule"
 	"github.com/tokenkeep/tokenkeep/token"
+	"github.com/tokenkeep/tokenkeep/tokensource/provider"
 )
 
 // This file is how a record comes to be, and how it goes.
 
 // An unsavedLogin is what the provider issued for a code, until it is stored.
 type unsavedLogin struct {
-	token  *token.OAuthToken
+	code   token.Secret
+	client string
 	issued *oauth2.Token
-	before *reading  // the record that there was, nil if there was none
-	tries  int       // guarded by the source's mu, as is next
-	next   time.Time // when to try again
+	began  time.Time // when the provider was asked
+	took   time.Duration
+	name   string   // random: that of the exchange
+	before *reading // the record that there was, nil if there was none
+
+	// These are guarded by the source's storing.
+	bare  bool // without what else the provider said: it would be too large
+	tries int
+
+	next time.Time // when to try again; guarded by the source's mu
 }
 
-// Exchange does a first login, or another one: it exchanges an authorization code for tokens, and saves
-// them in the record that the source is for, as [token.Store.SaveToken] does. The record keeps the code as
-// its grant token: a code that it holds already is not exchanged again, since a provider would revoke what it
-// issued for it. opts are those of x/oauth2's Exchange, such as a PKCE verifier.
+// Exchange does a first login, or another one: it exchanges an authorization code for tokens, and saves them in
+// the record that the source is for, or in a new one. The record keeps the code as its grant token: a code that it
+// holds already is not exchanged again, since a provider would revoke what it issued for it. opts are those of
+// x/oauth2's Exchange, such as a PKCE verifier.
 //
-// The errors are [ErrProvider], those of the store, and [ErrNotPersisted], beside which the token is returned.
+// The errors are [ErrProvider], those of the store, and [ErrNotPersisted], beside which the token is returned. Once
+// the code was sent, Exchange goes on until the tokens are stored, whatever becomes of ctx, for less than half a minute
+// with the default Timeout.
 func (s *Source) Exchange(ctx context.Context, code string, opts ...oauth2.AuthCodeOption) (*oauth2.Token, error) {
 	next, err := s.exchange(ctx, code, opts)
 	if err == nil {
@@ -58,134 +70,184 @@ func (s *Source) exchange(ctx context.Context, code string, opts []oauth2.AuthCo
 		return nil, fmt.Errorf("%w: the code is empty", token.ErrInvalid)
 	}
 	grant := token.NewSecret(code)
-	before, err := s.holderOf(ctx, grant)
-	if err != nil {
-		return nil, err
+	s.mu.Lock()
+	if l := s.login; l != nil && l.code.Equal(grant) { // it was exchanged, and is to be stored
+		l.next = time.Time{}
+		s.mu.Unlock()
+		return s.saveLogin(ctx)
 	}
-	if before != nil && before.GrantToken.Equal(grant) && !before.AccessToken.IsZero() {
+	s.mu.Unlock()
+	before, err := s.recordFor(ctx, grant)
+	switch {
+	case err != nil:
+		return nil, err
+	case before.hasCode(grant):
 		return s.look(ctx)
 	}
 	conf, err := s.confFor(&s.who)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", token.ErrInvalid, err)
-	}
-	began := time.Now()
-	issued, refusal := s.ask(ctx, func(ctx context.Context) (*oauth2.Token, error) { return conf.Exchange(ctx, code, opts...) }, conf.ClientSecret, code)
-	if refusal != nil {
-		return nil, refusal
-	}
-	l := &unsavedLogin{issued: issued, before: before, token: &token.OAuthToken{
-		ID: s.who.ID, UserSignature: s.who.UserSignature, ClientID: conf.ClientID, ClientSecret: s.who.ClientSecret, GrantToken: grant, RedirectURL: conf.RedirectURL,
-	}}
-	s.put(l.token, issued)
-	if issued.RefreshToken != "" {
-		err = State{
-			Generation:     began.Unix(), // more than any before it, if the record was there
-			Exchange:       rand.Text(),
-			Fingerprint:    fingerprint(l.token.RefreshToken),
-			LifetimeMillis: lifetime(issued, began).Milliseconds(),
-			TookMillis:     took(State{}, age(began)).Milliseconds(),
-		}.put(l.token)
-	}
-	if err != nil {
 		return nil, err
 	}
-	// The code is spent, so who asked for it cannot call it back.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.commitTime())
+	// From here on the code may be spent: who asked for it cannot call it back.
+	ctx = context.WithoutCancel(ctx)
+	l := &unsavedLogin{code: grant, client: conf.ClientID, began: time.Now(), name: rand.Text(), before: before}
+	var refusal *ProviderError
+	l.issued, refusal = s.ask(ctx, func(ctx context.Context) (*oauth2.Token, error) { return conf.Exchange(ctx, code, opts...) }, conf.ClientSecret, code)
+	if refusal != nil {
+		return s.exchangedElsewhere(ctx, grant, refusal)
+	}
+	l.took = age(l.began)
+	ctx, cancel := context.WithTimeout(ctx, s.commitTime())
 	defer cancel()
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		next, err := s.saveOne(ctx, l)
-		if next != nil {
+		switch {
+		case next != nil:
 			return next, err
-		}
-		if hopeless(err) || errors.Is(err, token.ErrConflict) || errors.Is(err, token.ErrNotFound) || sleep(ctx, wait) != nil {
+		case errors.Is(err, token.ErrInvalid), errors.Is(err, token.ErrConflict), errors.Is(err, token.ErrTooLarge):
+			return s.unstoredLogin(l, err), nil // for good
+		case errors.Is(err, token.ErrPermission) || sleep(ctx, wait) != nil:
 			s.mu.Lock()
 			s.login = l
 			s.mu.Unlock()
-			return s.unsavedLogin(l, err), nil
+			s.log.ErrorContext(ctx, "a login is not stored yet", "error", err)
+			return s.unstoredLogin(l, err), nil
 		}
 	}
 }
 
-// holderOf returns the record that the source is for, or nil if there is none: the one that holds the code, if the
-// source is for no user.
-func (s *Source) holderOf(ctx context.Context, grant token.Secret) (*reading, error) {
-	t, err := s.find(ctx)
-	if errors.Is(err, token.ErrNotFound) && s.who.UserSignature.Name == "" {
+// exchangedElsewhere returns what another process got for the code that was refused to this one: programs that are
+// started with one code all exchange it at the same time.
+func (s *Source) exchangedElsewhere(ctx context.Context, grant token.Secret, refusal *ProviderError) (*current, error) {
+	for wait := 250 * time.Millisecond; refusal.Kind == provider.Dead && wait <= time.Second; wait *= 2 {
+		if err := sleep(ctx, wait); err != nil {
+			return nil, err
+		}
+		if r, err := s.recordFor(ctx, grant); err == nil && r.hasCode(grant) {
+			return s.look(ctx)
+		}
+	}
+	return nil, refusal
+}
+
+// recordFor returns the record that the source is for, as the service has it, or nil if there is none: the one
+// that holds the code, if the source names neither a user nor an id.
+func (s *Source) recordFor(ctx context.Context, grant token.Secret) (*reading, error) {
+	t, sure, err := s.find(ctx)
+	if errors.Is(err, token.ErrNotFound) && s.who.UserSignature.Name == "" && s.who.ID == "" {
 		if t, err = s.store.FindToken(ctx, &token.OAuthToken{GrantToken: grant, ClientID: s.conf.ClientID}); err == nil {
 			s.remember(t.ID)
 		}
 	}
-	if err != nil {
-		if errors.Is(err, token.ErrNotFound) {
-			err = nil
-		}
+	if err == nil && !sure {
+		t, err = s.store.ReadToken(ctx, t.ID)
+	}
+	switch {
+	case errors.Is(err, token.ErrNotFound):
+		return nil, nil
+	case err != nil:
 		return nil, err
 	}
 	return s.consider(t)
 }
 
+// hasCode reports whether a record holds what a code was exchanged for. r may be nil.
+func (r *reading) hasCode(grant token.Secret) bool {
+	return r != nil && r.GrantToken.Equal(grant) && !r.AccessToken.IsZero()
+}
+
 // saveOne saves a login. It returns no current if that failed.
 func (s *Source) saveOne(ctx context.Context, l *unsavedLogin) (*current, error) {
-	s.mu.Lock()
+	s.storing.Lock()
+	defer s.storing.Unlock()
 	l.tries++
-	again := l.tries > 1
+	s.mu.Lock()
 	l.next = time.Now().Add(longestRetry)
 	s.mu.Unlock()
-	t := *l.token
-	save := func() error { return s.store.SaveToken(ctx, &t) }
-	if again {
-		save = func() error { return s.saveAgain(ctx, l, &t) }
+	t, err := s.storeLogin(ctx, l)
+	if errors.Is(err, token.ErrTooLarge) && !l.bare {
+		l.bare = true
+		t, err = s.storeLogin(ctx, l)
 	}
-	if err := save(); err != nil {
+	moved := errors.Is(err, errMoved)
+	if err != nil && !moved {
 		return nil, err
 	}
 	s.mu.Lock()
-	s.id = t.ID
 	if s.login == l {
 		s.login = nil
 	}
+	if t != nil {
+		s.id = t.ID
+	}
 	s.mu.Unlock()
-	r, err := s.consider(&t)
-	if err != nil {
-		return r.current, err
+	if moved {
+		s.log.WarnContext(ctx, "a login is dropped: the user has logged in once more")
+		return s.look(ctx)
+	}
+	r, err := s.consider(t)
+	if err == nil && !r.current.good() {
+		return s.look(ctx)
 	}
 	s.log.InfoContext(ctx, "logged in", "record", t.ID)
-	return r.current, s.bornDead(r.current)
+	return r.current, err
 }
 
-// saveAgain saves a login that could not be saved, as far as is known, and returns what is stored then in t. It is the
-// fence of rule 4: if it was stored after all, somebody may have refreshed its tokens since, and if the user has logged
-// in once more, that login is the one that counts.
-func (s *Source) saveAgain(ctx context.Context, l *unsavedLogin, t *token.OAuthToken) error {
-	now, err := s.holderOf(ctx, l.token.GrantToken)
-	switch {
-	case err != nil:
-		return err
-	case now == nil && l.before == nil:
-		return s.store.SaveToken(ctx, t)
-	case now == nil:
-		return token.ErrNotFound // it was deleted since
+// storeLogin stores a login, and returns the record as it is then. The fence of a login (rule 4) is the code in the
+// record: if it is that of this login, it was stored after all, and somebody may have refreshed its tokens since; if it is
+// another one than before, the user has logged in once more.
+func (s *Source) storeLogin(ctx context.Context, l *unsavedLogin) (*token.OAuthToken, error) {
+	at, again := l.before, l.tries > 1
+	if at == nil && again {
+		var err error
+		if at, err = s.recordFor(ctx, l.code); err != nil {
+			return nil, err
+		}
 	}
-	return s.store.UpdateToken(ctx, now.ID, func(stored *token.OAuthToken) error {
-		st, err := StateOf(stored)
-		if err != nil {
-			return err
+	t := &token.OAuthToken{ID: s.who.ID}
+	if at == nil {
+		if err := s.fillLogin(t, l); err != nil {
+			return nil, err
 		}
-		untouched := l.before != nil && l.before.ID == now.ID && stored.RefreshToken.Equal(l.before.RefreshToken) && st.Exchange == l.before.state.Exchange
-		if untouched && !stored.GrantToken.Equal(l.token.GrantToken) || rule.Off(rule.Fenced) {
-			stored.GrantToken, stored.RedirectURL = l.token.GrantToken, l.token.RedirectURL
-			s.put(stored, l.issued)
-			if state := l.token.Extra[StateName]; !state.IsZero() {
-				if stored.Extra == nil {
-					stored.Extra = make(map[string]token.Secret)
-				}
-				stored.Extra[StateName] = state
-			}
+		return t, s.store.SaveToken(ctx, t)
+	}
+	err := s.store.UpdateToken(ctx, at.ID, func(stored *token.OAuthToken) error {
+		t = stored
+		switch {
+		case rule.Off(rule.Fenced):
+		case stored.GrantToken.Equal(l.code):
+			return nil
+		case l.before == nil || !stored.GrantToken.Equal(l.before.GrantToken):
+			return errMoved
 		}
-		*t = *stored
-		return nil
+		return s.fillLogin(stored, l)
 	})
+	if errors.Is(err, token.ErrNotFound) && !again { // it was deleted a moment ago
+		l.before = nil
+		return s.storeLogin(ctx, l)
+	}
+	return t, err
+}
+
+// fillLogin puts a login into a record.
+func (s *Source) fillLogin(t *token.OAuthToken, l *unsavedLogin) error {
+	st, err := StateOf(t)
+	if err != nil {
+		return err
+	}
+	t.GrantToken, t.RedirectURL = l.code, s.conf.RedirectURL
+	t.ClientID = cmp.Or(t.ClientID, l.client)
+	t.UserSignature.Name = cmp.Or(t.UserSignature.Name, s.who.UserSignature.Name)
+	if !s.who.ClientSecret.IsZero() {
+		t.ClientSecret = s.who.ClientSecret
+	}
+	s.put(t, l.issued, l.bare)
+	if l.issued.RefreshToken != "" { // another refresh token: nothing of what was said of the old one holds
+		st = State{Generation: st.Generation + 1, Exchange: l.name, TookMillis: l.took.Milliseconds()}
+	}
+	st.LifetimeMillis = lifetime(l.issued, l.began).Milliseconds()
+	st.Fingerprint = fingerprint(t.RefreshToken)
+	return st.put(t)
 }
 
 // saveLogin tries again to save a login, if there is one that could not be saved.
@@ -196,9 +258,11 @@ func (s *Source) saveLogin(ctx context.Context) (*current, error) {
 	if l == nil {
 		return nil, nil
 	}
-	if now := s.unsavedLogin(l, errTriedNow); time.Now().Before(now.until) {
+	if now := s.unstoredLogin(l, errTriedNow); time.Now().Before(now.until) {
 		return now, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, lateTime)
+	defer cancel()
 	next, err := s.saveOne(ctx, l)
 	if errors.Is(err, token.ErrNotFound) { // the record was deleted since
 		s.mu.Lock()
@@ -207,21 +271,26 @@ func (s *Source) saveLogin(ctx context.Context) (*current, error) {
 		return nil, err
 	}
 	if next == nil {
-		return s.unsavedLogin(l, err), nil
+		return s.unstoredLogin(l, err), nil
 	}
 	return next, err
 }
 
-// unsavedLogin returns what can be returned of a login that is not stored.
-func (s *Source) unsavedLogin(l *unsavedLogin, why error) *current {
+// unstoredLogin returns what can be returned of a login that is not stored.
+func (s *Source) unstoredLogin(l *unsavedLogin, why error) *current {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return (&unsaved{lease: &lease{id: l.token.ID}, issued: l.issued, next: l.next}).current(why)
+	return s.unstored(&unsaved{lease: &lease{began: l.began}, issued: l.issued, next: l.next}, why)
 }
 
 // Revoke revokes the tokens of the record at the provider (RFC 7009), and deletes the record. No process refreshes
 // them meanwhile. If the provider cannot revoke tokens, or does not answer, the record is left as it is: the error is
-// [errors.ErrUnsupported] or [ErrProvider]. A record that is not there is [token.ErrNotFound].
+// [errors.ErrUnsupported] or [ErrProvider]. New tokens that are not stored yet are stored before, since they are the
+// ones that count: [ErrNotPersisted] if that fails. A record that is not there is [token.ErrNotFound]. If the user logs in
+// at the same time, that login stays.
+//
+// Once the provider was asked, Revoke goes on until the record is deleted, whatever becomes of ctx, for half a minute at
+// most with the default Timeout.
 func (s *Source) Revoke(ctx context.Context) error {
 	if err := s.revoke(ctx); err != nil {
 		return during("revoke", err)
@@ -237,11 +306,14 @@ func (s *Source) revoke(ctx context.Context) error {
 	if s.provider.RevokeURL == "" {
 		return fmt.Errorf("%s: %w: it has no RevokeURL", s.provider.Name, errors.ErrUnsupported)
 	}
-	t, err := s.find(ctx)
+	if err := s.Flush(ctx); err != nil {
+		return err
+	}
+	t, _, err := s.find(ctx)
 	if err != nil {
 		return err
 	}
-	d, leave, err := sit(ctx, recordKey{s.store, t.ID})
+	d, leave, _, err := sit(ctx, recordKey{s.store, t.ID}, true)
 	if err != nil {
 		return err
 	}
@@ -255,25 +327,44 @@ func (s *Source) revoke(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		held := s.held(d, r.state)
-		if held > 0 {
+		if held := s.held(d, r.state); held > 0 {
 			nap = min(r.nap(nap), held)
 			err = sleep(ctx, nap)
 		} else {
-			// Who holds the lease is alone with the tokens.
-			err = s.take(ctx, d, &lease{id: r.ID, name: rand.Text(), began: time.Now(), refresh: r.RefreshToken, before: r.state})
-			if err == nil {
-				if err := s.askToRevoke(ctx, conf, t); err != nil {
-					return err
-				}
-				d.unsaved, d.unsent, d.seen = nil, "", sighting{}
-				return s.store.DeleteToken(ctx, r.ID)
+			l := &lease{id: r.ID, name: rand.Text(), began: time.Now(), refresh: r.RefreshToken, before: r.state}
+			if err = s.take(ctx, d, l); err == nil { // who holds the lease is alone with the tokens
+				return s.revokeUnder(ctx, d, l, conf, t)
 			}
 		}
 		if err != nil && !errors.Is(err, errMoved) && !errors.Is(err, errLost) {
 			return err
 		}
 		if t, err = s.store.ReadToken(ctx, r.ID); err != nil {
+			return err
+		}
+	}
+}
+
+// revokeUnder revokes the tokens of a record under a lease, and deletes it.
+func (s *Source) revokeUnder(ctx context.Context, d *desk, l *lease, conf *oauth2.Config, t *token.OAuthToken) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.leaseTime())
+	defer cancel()
+	if err := s.askToRevoke(ctx, conf, t); err != nil {
+		return errors.Join(err, s.giveBack(ctx, d, l, func(*State) {}))
+	}
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		t, err := s.store.ReadToken(ctx, l.id)
+		if err == nil {
+			st, broken := StateOf(t)
+			if broken == nil && (st.Holder != l.name || !l.untouched(t, st)) {
+				return nil // the user has logged in meanwhile
+			}
+			err = s.store.DeleteToken(ctx, l.id)
+		}
+		switch {
+		case err == nil, errors.Is(err, token.ErrNotFound):
+			return nil
+		case hopeless(err) || sleep(ctx, wait) != nil:
 			return err
 		}
 	}
@@ -288,7 +379,9 @@ func (s *Source) askToRevoke(ctx context.Context, conf *oauth2.Config, t *token.
 	form := url.Values{"token": {what.Reveal()}, "token_type_hint": {hint}}
 	if conf.Endpoint.AuthStyle == oauth2.AuthStyleInParams {
 		form.Set("client_id", conf.ClientID)
-		form.Set("client_secret", conf.ClientSecret)
+		if conf.ClientSecret != "" {
+			form.Set("client_secret", conf.ClientSecret)
+		}
 	}
 	if s.provider.RevokesBearer {
 		form = url.Values{}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"strconv"
@@ -27,10 +28,13 @@ func (s *Source) confFor(t *token.OAuthToken) (*oauth2.Config, error) {
 	if conf.ClientID == "" {
 		conf.ClientID = t.ClientID
 	}
-	if conf.ClientID == "" {
-		return nil, errNoClient
-	}
-	if conf.ClientSecret == "" && conf.ClientID == t.ClientID {
+	switch {
+	case conf.ClientID == "":
+		return nil, fmt.Errorf("%w: neither the oauth2.Config nor the record names a client", token.ErrInvalid)
+	case t.ClientID != "" && t.ClientID != conf.ClientID:
+		// Its refresh token would be refused to this one.
+		return nil, fmt.Errorf("%w: record %q is that of another client than the oauth2.Config names", token.ErrInvalid, t.ID)
+	case conf.ClientSecret == "":
 		conf.ClientSecret = t.ClientSecret.Reveal()
 	}
 	return &conf, nil
@@ -46,10 +50,10 @@ func (s *Source) redeem(ctx context.Context, conf *oauth2.Config, l *lease) (*oa
 		if err == nil || err.Kind != provider.Unclear || !again {
 			return issued, err
 		}
-		if s.provider.Rotation == provider.Leeway && age(began)+s.timeout > s.provider.Grace {
+		if again = false; sleep(ctx, time.Second) != nil || age(l.began) > s.sendTime() {
 			return nil, err
 		}
-		if again = false; sleep(ctx, time.Second) != nil || age(l.began) > s.sendTime() {
+		if s.provider.Rotation == provider.Leeway && age(began)+s.timeout > s.provider.Grace {
 			return nil, err
 		}
 		l.unresolved++
@@ -81,10 +85,7 @@ func (s *Source) ask(ctx context.Context, request func(context.Context) (*oauth2
 	return &t, nil
 }
 
-var (
-	errNoClient = errors.New("neither the oauth2.Config nor the record names a client")
-	errNoToken  = errors.New("the answer has no access token")
-)
+var errNoToken = errors.New("the answer has no access token")
 
 // judge says what an error of x/oauth2 means. The secrets are what was sent.
 func (s *Source) judge(err error, secrets []string) *ProviderError {
@@ -103,7 +104,7 @@ func (s *Source) judge(err error, secrets []string) *ProviderError {
 		}
 	case neverSent(err):
 		e.what, e.Kind, e.unsent = "it cannot be reached", provider.Later, true
-	case ended(err):
+	case errors.Is(err, context.DeadlineExceeded):
 		e.what = "it did not answer in time"
 	default:
 		e.what = "its answer was lost, or is none"

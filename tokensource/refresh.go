@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tokenkeep/tokenkeep/internal/rule"
@@ -77,7 +78,7 @@ func (s *Source) refresh(ctx context.Context, d *desk, r *reading) (*current, er
 	ctx = context.WithoutCancel(ctx)
 	issued, refusal := s.redeem(ctx, conf, l)
 	if refusal != nil {
-		return nil, s.refused(ctx, l, refusal)
+		return nil, s.refused(ctx, d, l, refusal)
 	}
 	return s.save(ctx, d, &unsaved{lease: l, issued: issued, took: took(r.state, age(l.began))})
 }
@@ -102,7 +103,7 @@ func (s *Source) take(ctx context.Context, d *desk, l *lease) error {
 			return errMoved
 		}
 		l.unresolved = st.Unresolved
-		if st.Holder != "" && st.Holder != d.unsent {
+		if st.Holder != "" && !slices.Contains(d.unsent, st.Holder) {
 			l.unresolved++
 		}
 		st.Fingerprint = fingerprint(l.refresh)
@@ -114,21 +115,21 @@ func (s *Source) take(ctx context.Context, d *desk, l *lease) error {
 	case errors.Is(err, token.ErrConflict):
 		return errLost
 	case errors.Is(err, token.ErrOutcomeUnknown):
-		d.unsent = l.name // if it was written after all, it need not lapse
+		d.unsent = append(d.unsent, l.name) // if it was written after all, it need not lapse
 		return err
 	case err != nil:
 		return err
 	}
-	d.seen, d.unsent = sighting{}, ""
+	d.seen, d.unsent = sighting{}, nil
 	if late := age(l.began); late > s.sendTime() && !rule.Off(rule.Time) { // rule 2
-		d.unsent = l.name
+		d.unsent = append(d.unsent, l.name)
 		return fmt.Errorf("%w: it took %v to announce a refresh in the record", token.ErrUnavailable, late.Round(time.Millisecond))
 	}
 	return nil
 }
 
 // refused writes down what it means that the provider issued no token, and returns the error.
-func (s *Source) refused(ctx context.Context, l *lease, why *ProviderError) error {
+func (s *Source) refused(ctx context.Context, d *desk, l *lease, why *ProviderError) error {
 	cause := Refused
 	if l.unresolved > 0 && s.provider.Rotation != provider.Reusable {
 		cause = Interrupted
@@ -146,21 +147,7 @@ func (s *Source) refused(ctx context.Context, l *lease, why *ProviderError) erro
 	default:
 		note = func(st *State) { st.RetryMillis = time.Now().Add(why.wait).UnixMilli() }
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.commitTime())
-	defer cancel()
-	err := s.store.UpdateToken(ctx, l.id, func(t *token.OAuthToken) error {
-		st, err := StateOf(t)
-		if err != nil {
-			return err
-		}
-		if mine := st.Holder == l.name || s.provider.Unleased && st.Holder == ""; !mine || !l.untouched(t, st) {
-			return errMoved
-		}
-		st.Fingerprint = fingerprint(t.RefreshToken)
-		st.Holder, st.IntentMillis, st.LeaseMillis, st.Unresolved = "", 0, 0, l.unresolved
-		note(&st)
-		return st.put(t)
-	})
+	err := s.giveBack(ctx, d, l, note)
 	switch {
 	case why.Kind != provider.Dead:
 		return why // what was to be noted would have saved others some time, no more
@@ -170,6 +157,25 @@ func (s *Source) refused(ctx context.Context, l *lease, why *ProviderError) erro
 	}
 	s.log.ErrorContext(ctx, "the user has to log in again", "record", l.id, "cause", cause, "error", why)
 	return &ReauthError{ID: l.id, Cause: cause, provider: why}
+}
+
+// giveBack ends a lease without new tokens, and notes what there is to say.
+func (s *Source) giveBack(ctx context.Context, d *desk, l *lease, note func(*State)) error {
+	ctx, cancel := context.WithTimeout(ctx, s.commitTime())
+	defer cancel()
+	return s.store.UpdateToken(ctx, l.id, func(t *token.OAuthToken) error {
+		st, err := StateOf(t)
+		if err != nil {
+			return err
+		}
+		if mine := st.Holder == l.name || s.provider.Unleased && s.held(d, st) <= 0; !mine || !l.untouched(t, st) {
+			return errMoved
+		}
+		st.Fingerprint = fingerprint(t.RefreshToken)
+		st.Holder, st.IntentMillis, st.LeaseMillis, st.Unresolved = "", 0, 0, l.unresolved
+		note(&st)
+		return st.put(t)
+	})
 }
 
 // untouched reports whether a record holds the refresh token that l is for, and no tokens that

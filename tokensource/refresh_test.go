@@ -176,7 +176,7 @@ func TestOneFlightForEachRecordOfAProcess(t *testing.T) {
 func TestACallThatIsGivenUpLeavesTheRefreshToOthers(t *testing.T) {
 	inWorld(t, provider.SingleUse, -time.Minute, func(t *testing.T, w *world) {
 		p := w.process()
-		ctx, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), 350*time.Millisecond)
 		defer cancel()
 		_, err := p.source.TokenContext(ctx)
 		if !errors.Is(err, context.DeadlineExceeded) {

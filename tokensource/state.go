@@ -18,7 +18,7 @@ const StateName = "tokenkeep.refresh"
 // A State is what a record says of its refresh. It is about one refresh token: in a record
 // that was given another one since, by a login for example, it says nothing but its Generation.
 type State struct {
-	// Generation grows by one with each refresh, and with each login.
+	// Generation grows by one with each refresh, and with each login by Exchange.
 	Generation int64 `json:"generation,omitempty"`
 	// Exchange is the random name of the refresh or login that the tokens are from.
 	Exchange string `json:"exchange,omitempty"`

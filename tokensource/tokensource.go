@@ -78,12 +78,21 @@ type Source struct {
 	current atomic.Pointer[current]
 
 	failures atomic.Int32 // in a row
+	storing  sync.Mutex   // held while a login is stored
 
 	mu       sync.Mutex
 	id       string        // of the record, once it was found
 	flight   *flight       // the one that is on
-	rejected token.Secret  // the access token that a resource server refused
+	rejected []rejection   // the last few
 	login    *unsavedLogin // what Exchange could not store
+	issue    issue         // of the access token that the record had when it was read last
+}
+
+// A rejection is an access token that a resource server refused, and the exchange that it came of: what
+// another one brings is another token, even if it looks the same.
+type rejection struct {
+	access   token.Secret
+	exchange string
 }
 
 var _ oauth2.TokenSource = (*Source)(nil)
@@ -92,8 +101,9 @@ var _ oauth2.TokenSource = (*Source)(nil)
 // user, or by a token that it holds. who is copied. It does no I/O: the record may come to be
 // later, by [Source.Exchange] for example.
 //
-// conf is the OAuth client. What its Endpoint leaves empty is the provider's; if it has no ClientID, the client is the one
-// that the record names. opts may be nil.
+// conf is the OAuth client. What its Endpoint leaves empty is the provider's, and an AuthStyle that neither names is HTTP
+// Basic: to find it out, as x/oauth2 does, takes two requests with one refresh token. If conf has no ClientID, the client
+// is the one that the record names. opts may be nil.
 func New(store *token.Store, conf *oauth2.Config, who *token.OAuthToken, opts *Options) (*Source, error) {
 	var o Options
 	if opts != nil {
@@ -165,15 +175,22 @@ func onlyAccess(t *token.OAuthToken) bool {
 	return t.ID == "" && t.UserSignature.Name == "" && t.GrantToken.IsZero() && t.RefreshToken.IsZero()
 }
 
+// AuthCodeURL returns the address of the page on which the user consents, as oauth2.Config.AuthCodeURL does, at the provider's
+// address if the config names none.
+func (s *Source) AuthCodeURL(state string, opts ...oauth2.AuthCodeOption) string {
+	return s.conf.AuthCodeURL(state, opts...)
+}
+
 // Token is [Source.TokenContext] without a context. It makes a Source an oauth2.TokenSource.
 func (s *Source) Token() (*oauth2.Token, error) { return s.TokenContext(context.Background()) }
 
 // TokenContext returns an access token that is good for some seconds at least. It makes no call as long as the one
 // that it returned before is not due; then one of the calls that need it refreshes it, if no other process
-// does. If it is good still, the other calls return it meanwhile, and so does the one if the refresh fails.
+// does. If it is good still, the other calls return it meanwhile, and so does the one if the refresh fails, or
+// ctx ends first.
 //
-// The token has no refresh token: nobody but the source may spend that one. Its Extra are those
-// of the record. Do not change it, since it is the one that others get.
+// The token has no refresh token: nobody but the source may spend that one. Its Extra are what the record has, such
+// as id_token. Do not change it, since it is the one that others get.
 //
 // The errors are those of the store, [ErrNeedsReauth], [ErrProvider], and
 // [ErrNotPersisted], beside which the token is returned: it is good. There is none in the store: [token.ErrNotFound], log in with
@@ -197,16 +214,15 @@ func (s *Source) Reject(t *oauth2.Token) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.rejected = token.NewSecret(t.AccessToken)
+	r := rejection{access: token.NewSecret(t.AccessToken), exchange: s.issue.exchange}
+	if !r.access.Equal(s.issue.access) {
+		return // the record has another one already
+	}
+	s.rejected = append(s.rejected, r)
+	s.rejected = s.rejected[max(0, len(s.rejected)-8):]
 	if c := s.current.Load(); c != nil && c.token != nil && c.token.AccessToken == t.AccessToken {
 		s.current.Store(nil)
 	}
-}
-
-func (s *Source) isRejected(access token.Secret) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return !s.rejected.IsZero() && access.Equal(s.rejected)
 }
 
 // Client returns an HTTP client that authorizes each request with a token of s, which is asked for under the
@@ -231,7 +247,7 @@ type transport struct {
 // RoundTrip does what http.RoundTripper asks for: the request that it got stays as it is.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	tok, err := t.source.TokenContext(r.Context())
-	if err != nil && !errors.Is(err, ErrNotPersisted) {
+	if tok == nil || err != nil && !errors.Is(err, ErrNotPersisted) {
 		if r.Body != nil {
 			_ = r.Body.Close()
 		}

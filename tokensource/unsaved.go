@@ -2,6 +2,7 @@ package tokensource
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -21,6 +22,7 @@ type unsaved struct {
 	lease  *lease
 	issued *oauth2.Token
 	took   time.Duration // what the next refresh is expected to take
+	bare   bool          // without what else the provider said: it would be too large
 	tries  int
 	next   time.Time // when to try again
 }
@@ -41,19 +43,24 @@ func (s *Source) save(ctx context.Context, d *desk, u *unsaved) (*current, error
 	ctx, cancel := context.WithTimeout(ctx, s.commitTime())
 	defer cancel()
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		next, err := s.commit(ctx, u)
+		r, err := s.commit(ctx, d, u)
 		switch {
+		case err == nil && !r.current.good():
+			return r.current, &ProviderError{Provider: s.provider.Name, what: "the access token had expired when it was stored"}
 		case err == nil:
-			return next, s.bornDead(next)
+			return r.current, nil
 		case errors.Is(err, errMoved), errors.Is(err, token.ErrNotFound):
 			s.log.WarnContext(ctx, "new tokens dropped: others were stored, or the record was deleted", "record", u.lease.id)
 			return nil, err
+		case errors.Is(err, token.ErrTooLarge) && !u.bare:
+			u.bare = true
+			s.log.WarnContext(ctx, "new tokens do not fit into the record: stored without what came beside them", "record", u.lease.id)
 		case hopeless(err) || sleep(ctx, wait) != nil:
 			if !rule.Off(rule.Keep) {
 				d.unsaved = u
 			}
 			s.log.ErrorContext(ctx, "new tokens are not stored yet", "record", u.lease.id, "error", err)
-			return u.current(err), nil
+			return s.unstored(u, err), nil
 		}
 	}
 }
@@ -64,19 +71,22 @@ func hopeless(err error) bool {
 }
 
 // saveLate tries again to store what is unsaved at the desk of a record. It returns nil and no error if the
-// record has other tokens by now.
+// record has to be read again: it has other tokens by now, or these are stored and too old to be returned.
 func (s *Source) saveLate(ctx context.Context, d *desk) (*current, error) {
 	u := d.unsaved
-	if wait := time.Until(u.next); wait > 0 {
-		return u.current(errTriedNow), nil
+	if time.Now().Before(u.next) {
+		return s.unstored(u, errTriedNow), nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, lateTime)
 	defer cancel()
-	next, err := s.commit(ctx, u)
+	r, err := s.commit(ctx, d, u)
 	switch {
 	case err == nil:
 		d.unsaved = nil
-		return next, s.bornDead(next)
+		if r.current.good() {
+			return r.current, nil
+		}
+		return nil, nil
 	case errors.Is(err, errMoved):
 		d.unsaved = nil
 		return nil, nil
@@ -84,12 +94,12 @@ func (s *Source) saveLate(ctx context.Context, d *desk) (*current, error) {
 		d.unsaved = nil
 		return nil, err
 	}
-	return u.current(err), nil
+	return s.unstored(u, err), nil
 }
 
 // commit writes new tokens into their record (rule 4). Written already, they are not written
 // again.
-func (s *Source) commit(ctx context.Context, u *unsaved) (*current, error) {
+func (s *Source) commit(ctx context.Context, d *desk, u *unsaved) (*reading, error) {
 	var stored *token.OAuthToken
 	err := s.store.UpdateToken(ctx, u.lease.id, func(t *token.OAuthToken) error {
 		stored = t
@@ -102,12 +112,12 @@ func (s *Source) commit(ctx context.Context, u *unsaved) (*current, error) {
 		case rule.Off(rule.Fenced):
 		case !u.lease.untouched(t, st):
 			return errMoved
-		case st.Holder != "" && st.Holder != u.lease.name:
+		case st.Holder != u.lease.name && s.held(d, st) > 0:
 			// Somebody took the lease over and has not told yet what came of it. If the provider
-			// refuses him, these tokens are the ones that are good.
+			// refuses him, or he dies, these tokens are the ones that are good.
 			return errHeld
 		}
-		return s.fill(t, u)
+		return s.fill(t, st, u)
 	})
 	if err != nil {
 		u.tries++
@@ -116,34 +126,29 @@ func (s *Source) commit(ctx context.Context, u *unsaved) (*current, error) {
 	}
 	r, err := s.consider(stored)
 	s.log.InfoContext(ctx, "token refreshed", "record", r.ID, "generation", r.state.Generation, "took", age(u.lease.began).Round(time.Millisecond))
-	return r.current, err
+	return r, err
 }
 
-// fill puts new tokens into a record.
-func (s *Source) fill(t *token.OAuthToken, u *unsaved) error {
-	st, err := StateOf(t)
-	if err != nil {
-		return err
-	}
-	s.put(t, u.issued)
-	unresolved := 0
-	if st.Reauth != "" {
-		// Somebody was refused who thought these tokens lost: the provider may have revoked them, too.
-		unresolved = 1
-	}
-	return State{
+// fill puts new tokens into a record, of which st is the state.
+func (s *Source) fill(t *token.OAuthToken, st State, u *unsaved) error {
+	next := State{
 		Generation:     st.Generation + 1,
 		Exchange:       u.lease.name,
-		Fingerprint:    fingerprint(t.RefreshToken),
 		LifetimeMillis: lifetime(u.issued, u.lease.began).Milliseconds(),
 		TookMillis:     u.took.Milliseconds(),
-		Unresolved:     unresolved,
-	}.put(t)
+	}
+	if st.Reauth != "" || st.Holder != "" && st.Holder != u.lease.name {
+		// Somebody took these tokens for lost, and may have made the provider revoke them.
+		next.Unresolved = 1
+	}
+	s.put(t, u.issued, u.bare)
+	next.Fingerprint = fingerprint(t.RefreshToken)
+	return next.put(t)
 }
 
-// put puts what a provider issued into a record. What it does not say stays as it is, but for the
-// expiry.
-func (s *Source) put(t *token.OAuthToken, issued *oauth2.Token) {
+// put puts what a provider issued into a record, bare: its tokens only. What it does not say stays as it is, but for
+// the expiry.
+func (s *Source) put(t *token.OAuthToken, issued *oauth2.Token, bare bool) {
 	t.AccessToken, t.Expiry = token.NewSecret(issued.AccessToken), issued.Expiry.Round(0)
 	if issued.RefreshToken != "" {
 		t.RefreshToken = token.NewSecret(issued.RefreshToken)
@@ -154,10 +159,13 @@ func (s *Source) put(t *token.OAuthToken, issued *oauth2.Token) {
 	if scope, ok := issued.Extra("scope").(string); ok && scope != "" {
 		t.Scopes = strings.FieldsFunc(scope, func(c rune) bool { return c == ' ' || c == ',' })
 	}
+	if bare {
+		return
+	}
 	for _, name := range append([]string{"api_domain", "id_token", "instance_url", "id"}, s.provider.Extra...) {
-		value, ok := issued.Extra(name).(string)
+		value := text(issued.Extra(name))
 		switch {
-		case !ok || value == "":
+		case value == "":
 		case name == "api_domain":
 			t.APIDomain = value
 		default:
@@ -169,6 +177,21 @@ func (s *Source) put(t *token.OAuthToken, issued *oauth2.Token) {
 	}
 }
 
+// text is a member of a response as it is kept: what is no text, as JSON.
+func text(value any) string {
+	switch v := value.(type) {
+	case nil:
+		return ""
+	case string:
+		return v
+	}
+	b, err := json.Marshal(value)
+	if err != nil {
+		return ""
+	}
+	return string(b)
+}
+
 // lifetime is how long an access token lives from its issue, 0 if that is not known.
 func lifetime(issued *oauth2.Token, at time.Time) time.Duration {
 	if issued.Expiry.IsZero() {
@@ -177,25 +200,20 @@ func lifetime(issued *oauth2.Token, at time.Time) time.Duration {
 	return max(0, issued.Expiry.Sub(at))
 }
 
-// bornDead returns an error if the access token that was just issued is too old to be returned.
-func (s *Source) bornDead(c *current) error {
-	if c.good() {
-		return nil
+// unstored returns what can be returned of tokens that are not stored.
+func (s *Source) unstored(u *unsaved, why error) *current {
+	var t token.OAuthToken
+	s.put(&t, u.issued, u.bare)
+	c := &current{token: tokenOf(&t, t.Expiry), until: u.next, dies: t.Expiry.Add(-min(margin, window(lifetime(u.issued, u.lease.began))/2))}
+	if t.Expiry.IsZero() {
+		c.dies = time.Now().Add(unknown)
 	}
-	return &ProviderError{Provider: s.provider.Name, what: "the access token had expired when it came"}
-}
-
-// current returns what can be returned of tokens that are not stored.
-func (u *unsaved) current(why error) *current {
-	err := fmt.Errorf("tokenkeep: token: %w: %w", ErrNotPersisted, why)
-	c := &current{err: err, until: u.next, dies: time.Now().Add(unknown)}
-	if !u.issued.Expiry.IsZero() {
-		c.dies = u.issued.Expiry.Round(0)
+	if !c.good() {
+		return &current{err: during("token", why), until: u.next}
 	}
-	if time.Now().Before(c.dies) {
-		t := *u.issued
-		t.RefreshToken = ""
-		c.token = &t
+	c.err = fmt.Errorf("tokenkeep: token: %w: %w", ErrNotPersisted, why)
+	if c.until.After(c.dies) {
+		c.until = c.dies
 	}
 	return c
 }
@@ -215,7 +233,7 @@ func (s *Source) Flush(ctx context.Context) error {
 	if id == "" {
 		return nil
 	}
-	d, leave, err := sit(ctx, recordKey{s.store, id})
+	d, leave, _, err := sit(ctx, recordKey{s.store, id}, true)
 	if err != nil {
 		return during("flush", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -73,6 +74,13 @@ type reading struct {
 	fresh bool
 }
 
+// An issue is an access token as it was seen first.
+type issue struct {
+	access   token.Secret
+	exchange string
+	at       time.Time // by the wall clock
+}
+
 // consider says what follows from a record.
 func (s *Source) consider(t *token.OAuthToken) (*reading, error) {
 	r := &reading{OAuthToken: t, current: &current{}}
@@ -80,30 +88,49 @@ func (s *Source) consider(t *token.OAuthToken) (*reading, error) {
 	if r.state, err = StateOf(t); err != nil {
 		return r, fmt.Errorf("record %q: %w", t.ID, err)
 	}
-	if t.AccessToken.IsZero() || s.isRejected(t.AccessToken) {
-		return r, nil
-	}
 	now := time.Now().Round(0) // without a monotonic clock, since expiry is an instant
-	renew, dies := now.Add(unknown), now.Add(unknown)
-	if !t.Expiry.IsZero() {
-		w := window(millis(r.state.LifetimeMillis))
-		renew = t.Expiry.Add(-w - time.Duration(jitter(s.instance, t.ID, r.state.Generation)*float64(w)))
-		dies = t.Expiry.Add(-min(margin, w/2))
+	s.mu.Lock()
+	if !s.issue.access.Equal(t.AccessToken) || s.issue.exchange != r.state.Exchange {
+		s.issue = issue{t.AccessToken, r.state.Exchange, now}
 	}
-	if r.fresh = now.Before(renew); !now.Before(dies) {
+	seen := s.issue.at
+	rejected := slices.ContainsFunc(s.rejected, func(j rejection) bool {
+		return j.access.Equal(t.AccessToken) && j.exchange == r.state.Exchange
+	})
+	s.mu.Unlock()
+	if t.AccessToken.IsZero() || rejected {
 		return r, nil
 	}
+	expiry, lifetime := t.Expiry, millis(r.state.LifetimeMillis)
+	if expiry.IsZero() {
+		lifetime = s.provider.Lifetime
+	}
+	// No token is good for longer than its lifetime from now on, whatever the clock of the machine says
+	// that wrote its expiry.
+	if latest := seen.Add(lifetime); lifetime > 0 && (expiry.IsZero() || expiry.After(latest)) {
+		expiry = latest
+	}
+	renew, dies := now.Add(unknown), now.Add(unknown)
+	if !expiry.IsZero() {
+		w := window(lifetime)
+		renew = expiry.Add(-w - time.Duration(jitter(s.instance, t.ID, r.state.Generation)*float64(w)))
+		dies = expiry.Add(-min(margin, w/2))
+	}
+	if r.fresh = now.Before(renew); now.Before(dies) {
+		r.current = &current{token: tokenOf(t, expiry), until: renew, dies: dies}
+	}
+	return r, nil
+}
+
+// tokenOf returns what a caller gets of a record: not the refresh token.
+func tokenOf(t *token.OAuthToken, expiry time.Time) *oauth2.Token {
 	extra := map[string]any{"api_domain": t.APIDomain}
 	for name, value := range t.Extra {
 		if name != StateName {
 			extra[name] = value.Reveal()
 		}
 	}
-	r.current = &current{
-		token: (&oauth2.Token{AccessToken: t.AccessToken.Reveal(), TokenType: t.TokenType, Expiry: t.Expiry}).WithExtra(extra),
-		until: renew, dies: dies,
-	}
-	return r, nil
+	return (&oauth2.Token{AccessToken: t.AccessToken.Reveal(), TokenType: t.TokenType, Expiry: expiry}).WithExtra(extra)
 }
 
 // fly looks at the record, refreshes it if that is due and nobody else does, and returns what the
@@ -119,16 +146,15 @@ func (s *Source) fly(ctx context.Context) *current {
 	}
 	wait := min(firstCooldown<<min(s.failures.Add(1)-1, 10), longestCooldown)
 	switch {
-	case ended(err), errors.Is(err, token.ErrNotFound):
+	case ctx.Err() != nil, errors.Is(err, token.ErrNotFound): // nobody waits any more, or somebody is about to log in
 		wait = 0
 	case errors.Is(err, ErrNeedsReauth):
 		wait = reauthCooldown
 	}
 	if next.good() {
-		if ended(err) { // nobody waited for it
-			return next.again(0)
+		if ctx.Err() == nil {
+			s.log.WarnContext(ctx, "token not refreshed, the one at hand is still good", "error", err)
 		}
-		s.log.WarnContext(ctx, "token not refreshed, the one at hand is still good", "error", err)
 		return next.again(wait)
 	}
 	return &current{err: during("token", err), until: time.Now().Add(wait)}
@@ -140,15 +166,21 @@ func (s *Source) look(ctx context.Context) (*current, error) {
 		return next, err
 	}
 	for {
-		t, err := s.find(ctx)
+		t, sure, err := s.find(ctx)
 		if err != nil {
 			return nil, err
 		}
 		r, err := s.consider(t)
-		if err == nil && r.fresh {
-			clearDesk(recordKey{s.store, r.ID}, r)
+		if err == nil && r.state.Reauth != "" && !sure {
+			// What the store remembers may be older than the last login.
+			if t, err = s.store.ReadToken(ctx, r.ID); err == nil {
+				r, err = s.consider(t)
+			}
 		}
 		if err != nil || r.fresh {
+			if err == nil {
+				clearDesk(recordKey{s.store, r.ID}, r)
+			}
 			return r.current, err
 		}
 		next, err := s.visit(ctx, r)
@@ -159,8 +191,8 @@ func (s *Source) look(ctx context.Context) (*current, error) {
 	}
 }
 
-// find reads the record.
-func (s *Source) find(ctx context.Context) (*token.OAuthToken, error) {
+// find reads the record; sure tells that it asked the service, whatever the store remembers.
+func (s *Source) find(ctx context.Context) (t *token.OAuthToken, sure bool, err error) {
 	s.mu.Lock()
 	id, again := s.id, s.current.Load() != nil
 	s.mu.Unlock()
@@ -171,23 +203,23 @@ func (s *Source) find(ctx context.Context) (*token.OAuthToken, error) {
 		}
 		t, err := find(ctx, id)
 		if !errors.Is(err, token.ErrNotFound) || !s.forget() {
-			return t, err
+			return t, again, err
 		}
 	}
 	q := token.OAuthToken{
 		UserSignature: s.who.UserSignature, ClientID: s.who.ClientID,
 		GrantToken: s.who.GrantToken, RefreshToken: s.who.RefreshToken, AccessToken: s.who.AccessToken,
 	}
-	t, err := s.store.FindToken(ctx, &q)
-	if err != nil {
-		return nil, err
+	if t, err = s.store.FindToken(ctx, &q); err != nil {
+		return nil, false, err
 	}
 	s.remember(t.ID)
-	if !s.who.GrantToken.IsZero() || !s.who.RefreshToken.IsZero() || !s.who.AccessToken.IsZero() {
-		// FindToken lets the query's fields win, and these may be older than the record's.
-		return s.store.ReadToken(ctx, t.ID)
+	if s.who.GrantToken.IsZero() && s.who.RefreshToken.IsZero() && s.who.AccessToken.IsZero() {
+		return t, false, nil
 	}
-	return t, nil
+	// FindToken lets the query's fields win, and these may be older than the record's.
+	t, err = s.store.ReadToken(ctx, t.ID)
+	return t, true, err
 }
 
 // remember remembers under which id the record was found.
@@ -212,7 +244,10 @@ func (s *Source) forget() bool {
 // visit refreshes a record, or waits until somebody else has. Beside an error it returns what is
 // at hand.
 func (s *Source) visit(ctx context.Context, r *reading) (*current, error) {
-	d, leave, err := sit(ctx, recordKey{s.store, r.ID})
+	d, leave, waited, err := sit(ctx, recordKey{s.store, r.ID}, !r.current.good())
+	if errors.Is(err, errBusy) {
+		return r.current.again(r.nap(0)), nil
+	}
 	if err != nil {
 		return r.current, err
 	}
@@ -221,7 +256,14 @@ func (s *Source) visit(ctx context.Context, r *reading) (*current, error) {
 		if next, err := s.saveLate(ctx, d); next != nil || err != nil {
 			return next, err
 		}
+		waited = true
 	}
+	if waited {
+		if r, err = s.readAgain(ctx, r); err != nil || r.fresh {
+			return r.current, err
+		}
+	}
+	began := time.Now()
 	thin := false // whether the crowd has thinned out
 	for nap, holder := time.Duration(0), ""; ; {
 		if r.state.Holder != holder {
@@ -235,6 +277,9 @@ func (s *Source) visit(ctx context.Context, r *reading) (*current, error) {
 			return r.current, &ReauthError{ID: r.ID, Cause: NoRefreshToken}
 		case held > 0 && good:
 			return r.current.again(r.nap(0)), nil
+		case held > 0 && time.Since(began) > 2*s.leaseTime():
+			return r.current, &ProviderError{Provider: s.provider.Name, Kind: provider.Later,
+				what: fmt.Sprintf("for %v, others have asked it for tokens and got none", time.Since(began).Round(time.Second))}
 		case held > 0:
 			nap = min(r.nap(nap), held)
 			err = sleep(ctx, nap)
@@ -255,21 +300,26 @@ func (s *Source) visit(ctx context.Context, r *reading) (*current, error) {
 		if err != nil && !errors.Is(err, errMoved) && !errors.Is(err, errLost) {
 			return r.current, err
 		}
-		t, err := s.store.ReadToken(ctx, r.ID)
-		if err != nil {
-			return r.current, err
-		}
-		if r, err = s.consider(t); err != nil || r.fresh {
+		if r, err = s.readAgain(ctx, r); err != nil || r.fresh {
 			d.seen = sighting{}
 			return r.current, err
 		}
 	}
 }
 
+// readAgain reads a record again. Beside an error it returns what was read before.
+func (s *Source) readAgain(ctx context.Context, r *reading) (*reading, error) {
+	t, err := s.store.ReadToken(ctx, r.ID)
+	if err != nil {
+		return r, err
+	}
+	return s.consider(t)
+}
+
 // held returns for how long a record has to be taken for held by another process, 0 or less if it is
 // not (rule 3).
 func (s *Source) held(d *desk, st State) time.Duration {
-	if st.Holder == "" || st.Holder == d.unsent || rule.Off(rule.Lapse) {
+	if st.Holder == "" || slices.Contains(d.unsent, st.Holder) || rule.Off(rule.Lapse) {
 		return 0
 	}
 	if d.seen.holder != st.Holder {

@@ -40,8 +40,8 @@ type Provider struct {
 	// it is taken to live for ever.
 	Lifetime time.Duration
 
-	// Extra are the names of what else a response says, as text, that is to be kept with the token,
-	// beside id_token, instance_url, id and api_domain, which are kept always.
+	// Extra are the names of what else a response says that is to be kept with the token, what is no
+	// text as JSON. id_token, instance_url, id and api_domain are kept always.
 	Extra []string
 
 	// Adapt makes of a response what RFC 6749 would have it be: a server that tells lifetimes in

@@ -15,8 +15,8 @@ import (
 // Slack does not say.
 //
 // A response is about the bot's token, and may have that of the user who installed the app too,
-// with a refresh token of its own: it is found with Extra("authed_user"), and has to be kept as a
-// record of its own. If no scope of a bot was asked for, there is no other token, and x/oauth2
+// with a refresh token of its own: it is found as JSON in Extra under "authed_user", and has to be
+// kept as a record of its own. If no scope of a bot was asked for, there is no other token, and x/oauth2
 // finds none in the response to the authorization code. The response to the refresh of a user's
 // token is like that of a bot's. The schema, the examples and the names of errors:
 // https://docs.slack.dev/reference/methods/oauth.v2.access. The token_type is "bot" or "user",
@@ -45,6 +45,7 @@ func Slack() Provider {
 		Judge:         judgeSlack,
 		RevokeURL:     "https://slack.com/api/auth.revoke",
 		RevokesBearer: true,
+		Extra:         []string{"authed_user"},
 	}
 }
 

@@ -1,6 +1,8 @@
 package provider
 
 import (
+	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -105,12 +107,12 @@ func Zoho(dc DataCenter) (Provider, error) {
 }
 
 func adaptZoho(t *oauth2.Token) (*oauth2.Token, error) {
-	if t.Extra("expires_in_sec") == nil || t.ExpiresIn <= 0 {
-		return t, nil
+	var seconds float64
+	if _, err := fmt.Sscan(fmt.Sprint(t.Extra("expires_in_sec")), &seconds); err != nil || seconds < 1 || seconds > math.MaxInt32 {
+		return t, nil //nolint:nilerr // it says none
 	}
-	lifetime := time.Duration(t.ExpiresIn) * time.Millisecond
-	t.ExpiresIn = int64(lifetime / time.Second)
-	t.Expiry = time.Now().Add(lifetime)
+	t.ExpiresIn = int64(seconds)
+	t.Expiry = time.Now().Add(time.Duration(t.ExpiresIn) * time.Second)
 	return t, nil
 }
 
