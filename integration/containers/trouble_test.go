@@ -22,6 +22,9 @@ const (
 	// it waits for Google to answer, and how long the workers' clients of the others do.
 	long     = 11 * time.Second
 	downtime = time.Second // of a server that is killed, or restarts
+	// outage is for how long a service may be away at most, with what faults that follow each other
+	// add to the longest one on a busy machine.
+	outage = 45 * time.Second
 )
 
 // trouble is what goes wrong while a crew works.
@@ -195,9 +198,13 @@ func (m *trouble) ofServers() []fault {
 	pausedLong := fault{"server paused long", long, func(ctx context.Context, _ *rand.Rand) error {
 		return m.during(ctx, long, s.Pause, s.Resume, judge.Fault{Name: "server paused long"})
 	}}
-	restarted := fault{string(m.crew.service.restart), downtime, func(ctx context.Context, _ *rand.Rand) error {
+	restarted := fault{string(m.crew.service.restart), 3 * time.Second, func(ctx context.Context, _ *rand.Rand) error {
 		if m.crew.service.restart == byKill {
-			return m.during(ctx, downtime, s.Kill, s.Again, judge.Fault{Name: string(byKill)})
+			if err := m.during(ctx, downtime, s.Kill, s.Again, judge.Fault{Name: string(byKill)}); err != nil {
+				return err
+			}
+			_, err := s.is(ctx, "active", active) // or one fault after the other would keep it away
+			return err
 		}
 		return s.again(ctx)
 	}}
