@@ -158,17 +158,7 @@ func (r *reading) hasCode(grant token.Secret) bool {
 
 // saveOne saves a login. It returns no current if that failed.
 func (s *Source) saveOne(ctx context.Context, l *unsavedLogin) (*current, error) {
-	s.storing.Lock()
-	defer s.storing.Unlock()
-	l.tries++
-	s.mu.Lock()
-	l.next = time.Now().Add(longestRetry)
-	s.mu.Unlock()
-	t, err := s.storeLogin(ctx, l)
-	if errors.Is(err, token.ErrTooLarge) && !l.bare {
-		l.bare = true
-		t, err = s.storeLogin(ctx, l)
-	}
+	t, err := s.storeOnce(ctx, l)
 	moved := errors.Is(err, errMoved)
 	if err != nil && !moved {
 		return nil, err
@@ -177,9 +167,7 @@ func (s *Source) saveOne(ctx context.Context, l *unsavedLogin) (*current, error)
 	if s.login == l {
 		s.login = nil
 	}
-	if t != nil {
-		s.id = t.ID
-	}
+	s.id = t.ID
 	s.mu.Unlock()
 	if moved {
 		s.log.WarnContext(ctx, "a login is dropped: the user has logged in once more")
@@ -191,6 +179,22 @@ func (s *Source) saveOne(ctx context.Context, l *unsavedLogin) (*current, error)
 	}
 	s.log.InfoContext(ctx, "logged in", "record", t.ID)
 	return r.current, err
+}
+
+// storeOnce tries to store a login, without what is too large beside its tokens.
+func (s *Source) storeOnce(ctx context.Context, l *unsavedLogin) (*token.OAuthToken, error) {
+	s.storing.Lock()
+	defer s.storing.Unlock()
+	l.tries++
+	s.mu.Lock()
+	l.next = time.Now().Add(longestRetry)
+	s.mu.Unlock()
+	t, err := s.storeLogin(ctx, l)
+	if errors.Is(err, token.ErrTooLarge) && !l.bare {
+		l.bare = true
+		t, err = s.storeLogin(ctx, l)
+	}
+	return t, err
 }
 
 // storeLogin stores a login, and returns the record as it is then. The fence of a login (rule 4) is the code in the

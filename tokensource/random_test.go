@@ -2,6 +2,7 @@ package tokensource_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -20,7 +21,7 @@ import (
 )
 
 var (
-	flagRuns = flag.Int("refresh.runs", 60, "how many random runs there are of each kind of server")
+	flagRuns = flag.Int("refresh.runs", 0, "how many random runs there are of each kind of server; 0: 60, with the race detector 15")
 	flagSeed = flag.Uint64("refresh.seed", 0, "the seed of the only random run; 0: seeds 1, 2, ...")
 )
 
@@ -30,10 +31,13 @@ func TestADayInWhichEverythingFails(t *testing.T) {
 	for name, newServer := range rotations {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			seeds := []uint64{*flagSeed}
+			seeds, runs := []uint64{*flagSeed}, cmp.Or(*flagRuns, 60)
+			if *flagRuns == 0 && underRace {
+				runs = 15
+			}
 			if *flagSeed == 0 {
 				seeds = nil
-				for i := range *flagRuns {
+				for i := range runs {
 					seeds = append(seeds, uint64(i+1))
 				}
 			}
