@@ -22,12 +22,6 @@ type function struct {
 	sources map[string]*tokensource.Source // by user
 }
 
-// options: a connection that slept while the process was frozen is dead, and a refresh that
-// was sent on it is one that nobody knows the outcome of. So each has one of its own.
-var options = &tokensource.Options{
-	HTTPClient: &http.Client{Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}},
-}
-
 func (f *function) handle(ctx context.Context, event []byte) ([]byte, error) {
 	var in struct {
 		User string `json:"user"`
@@ -47,7 +41,7 @@ func (f *function) ask(ctx context.Context, user string) (text string, err error
 	source := f.sources[user] // with the access token of the invocation before
 	if source == nil {
 		who := &token.OAuthToken{UserSignature: token.UserSignature{Name: user}}
-		if source, err = tokensource.New(f.store, f.conf, who, options); err != nil {
+		if source, err = tokensource.New(f.store, f.conf, who, nil); err != nil {
 			return "", err
 		}
 		f.sources[user] = source
