@@ -35,14 +35,25 @@ type Family struct {
 // A Generation is a refresh token.
 type Generation struct {
 	Refresh  string
-	Accepted int       // how often it was
-	By       string    // the User-Agent of who spent it last
-	At       time.Time // when it had its effect
-	Refused  int       // how often it was refused
+	Asked    []time.Time // when requests for it came
+	Accepted int         // how often it was
+	By       string      // the User-Agent of who spent it last
+	At       time.Time   // when it had its effect
+	Refused  int         // how often it was refused
 }
 
 func newLedger() *Ledger {
 	return &Ledger{families: map[string]*Family{}, of: map[string]place{}}
+}
+
+// asked notes that a request for a refresh came.
+func (l *Ledger) asked(spent string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if p, ok := l.of[spent]; ok {
+		g := &p.family.Generations[p.generation]
+		g.Asked = append(g.Asked, time.Now())
+	}
 }
 
 // issued notes that tokens were issued: for a refresh token, or for a login if spent is empty.

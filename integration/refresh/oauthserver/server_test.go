@@ -143,4 +143,7 @@ func TestTroubleComesBeforeTheEffectOrAfterIt(t *testing.T) {
 	if err := ask(); err == nil || accepted() != 1 {
 		t.Errorf("lost: %v, accepted %d times", err, accepted())
 	}
+	if asked := s.Families()[0].Generations[0].Asked; len(asked) != 2 || asked[1].Before(asked[0]) {
+		t.Errorf("it was asked at %v", asked)
+	}
 }
