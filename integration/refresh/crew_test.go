@@ -26,7 +26,8 @@ type crew struct {
 	mu      sync.Mutex
 	members map[string]*member // all that there ever were, by name
 	alive   []*member
-	resting bool // nobody is killed any more
+	resting bool          // nobody is killed any more
+	lag     time.Duration // how long at most it took until a line was read: how far the machine is behind
 }
 
 // A member is one process.
@@ -38,11 +39,12 @@ type member struct {
 	done  chan struct{} // closed when it has ended and its output was read
 	ended error         // how, once it has
 
-	killed bool // guarded by the crew's mu, as are the lines until it is done
+	killed time.Time // zero: it was not; guarded by the crew's mu, as are the lines until it is done
 	lines  []said.Line
 }
 
-func (s *scene) newCrew(size int, pause time.Duration) *crew {
+// newCrew has nobody in it.
+func (s *scene) newCrew(pause time.Duration) *crew {
 	s.Helper()
 	bin, err := worker()
 	if err != nil {
@@ -58,10 +60,17 @@ func (s *scene) newCrew(size int, pause time.Duration) *crew {
 			<-m.done
 		}
 	})
+	return c
+}
+
+// startAll logs the users in and starts some. Not all tokens are due at the same moment, and not all processes look for
+// their first at the same moment: that is more than a busy machine has the time for.
+func (c *crew) startAll(size int) {
+	c.loginAll(lifetime / 2 / time.Duration(len(users)))
 	for range size {
 		c.start()
+		wait(c.T, 50*time.Millisecond)
 	}
-	return c
 }
 
 // start starts one more.
@@ -99,6 +108,7 @@ func (c *crew) start() {
 			}
 			c.mu.Lock()
 			m.lines = append(m.lines, l)
+			c.lag = max(c.lag, time.Since(l.At))
 			c.mu.Unlock()
 			if c.hears != nil {
 				c.hears(m, l)
@@ -112,11 +122,11 @@ func (c *crew) start() {
 func (c *crew) kill(name string) bool {
 	c.mu.Lock()
 	m := c.members[name]
-	if c.resting || m == nil || m.killed {
+	if c.resting || m == nil || !m.killed.IsZero() {
 		c.mu.Unlock()
 		return false
 	}
-	m.killed = true
+	m.killed = time.Now()
 	for i := range c.alive {
 		if c.alive[i] == m {
 			c.alive = append(c.alive[:i], c.alive[i+1:]...)

@@ -18,24 +18,29 @@ type figures struct {
 	logins            int
 	spent             int                // generations that were accepted
 	twice             int                // those of them that were accepted more than once
+	takenOver         int                // requests with a refresh token that had been sent before
+	soonest           time.Duration      // how long after it at least
+	madeUp            int                // refresh tokens that were accepted when they were sent again
 	revoked           int                // families
 	refused           int                // refresh tokens that were refused, in all
 	stored            int                // generations that workers said they stored
 	perExpiry         map[string]float64 // calls to the secret manager, by operation
 	allPerExpiry      float64
-	revokedUsed       int // access tokens that the resource server refused, since they had been revoked
-	expiredUsed       int // or had expired when they got there
-	unused            int // or of which it said nothing
-	expired           int // access tokens that a source returned after their end
-	slow              int // refreshes that took longer than the access token lived, which is what the machine may do
-	errs              map[string]int
+	revokedUsed       int            // access tokens that the resource server refused, since they had been revoked
+	expiredUsed       int            // or had expired when they got there
+	unused            int            // or of which it said nothing
+	expired           int            // access tokens that a source returned after their end
+	lag               time.Duration  // the crew's
+	slow              int            // refreshes that took longer than the access token lived, which is what the machine may do
+	late              map[string]int // errors of those who did not have the time
+	errs              map[string]int // others
 	causes            map[string]int // processes that were told so
 	took              map[string][]time.Duration
 }
 
 // figures adds up what the server counted and the workers wrote. It is called when all have ended.
 func (c *crew) figures() *figures {
-	f := &figures{processes: len(c.members), errs: map[string]int{}, causes: map[string]int{}, took: map[string][]time.Duration{}}
+	f := &figures{processes: len(c.members), lag: c.lag, late: map[string]int{}, errs: map[string]int{}, causes: map[string]int{}, took: map[string][]time.Duration{}}
 	for _, family := range c.server.Families() {
 		f.logins++
 		if family.Revoked {
@@ -43,16 +48,11 @@ func (c *crew) figures() *figures {
 		}
 		for _, g := range family.Generations {
 			f.refused += g.Refused
-			if g.Accepted > 0 {
-				f.spent++
-			}
-			if g.Accepted > 1 {
-				f.twice++
-			}
+			f.countRequests(g)
 		}
 	}
 	for _, m := range c.members {
-		if m.killed {
+		if !m.killed.IsZero() {
 			f.killed++
 		}
 		for _, l := range m.lines {
@@ -67,14 +67,34 @@ func (c *crew) figures() *figures {
 	return f
 }
 
+func (f *figures) countRequests(g oauthserver.Generation) {
+	if g.Accepted > 0 {
+		f.spent++
+	}
+	if g.Accepted > 1 {
+		f.twice++
+	}
+	for i := 1; i < len(g.Asked); i++ {
+		gap := g.Asked[i].Sub(g.Asked[i-1])
+		if f.takenOver++; f.takenOver == 1 || gap < f.soonest {
+			f.soonest = gap
+		}
+	}
+	if len(g.Asked) > 1 && g.At.After(g.Asked[1]) {
+		f.madeUp++
+	}
+}
+
 func (f *figures) add(l said.Line) {
 	switch {
 	case l.Log != nil && l.Log.Message == said.Stored:
 		f.stored++
 	case l.Call != nil && l.Call.Cause != "":
 		f.causes[l.Call.Cause]++
-	case l.Call != nil && strings.HasSuffix(l.Call.Err, "the access token had expired when it came"):
-		f.slow++
+	case l.Call != nil && strings.HasSuffix(l.Call.Err, dead) && (l.Call.How == said.Warm || l.Call.Took > lifetime/2):
+		f.slow++ // a warm one says again what the one before it said
+	case l.Call != nil && tooLate(l.Call.Err):
+		f.late[l.Call.Err]++
 	case l.Call != nil && l.Call.Err != "":
 		f.errs[l.Call.Err]++
 	case l.Call != nil:
@@ -98,9 +118,11 @@ func (f *figures) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\nprocesses %d, of them killed %d; logins %d\n", f.processes, f.killed, f.logins)
 	fmt.Fprintf(&b, "refresh tokens spent %d, more than once %d, refused %d times; families revoked %d\n", f.spent, f.twice, f.refused, f.revoked)
+	fmt.Fprintf(&b, "taken over %d, after %v at least; accepted then %d\n", f.takenOver, f.soonest.Round(time.Millisecond), f.madeUp)
 	fmt.Fprintf(&b, "stored by workers that lived to say so %d\n", f.stored)
 	fmt.Fprintf(&b, "access tokens returned after their end %d; in use found revoked %d, expired %d; not answered %d\n", f.expired, f.revokedUsed, f.expiredUsed, f.unused)
 	fmt.Fprintf(&b, "refreshes that took longer than the access token lived %d\n", f.slow)
+	fmt.Fprintf(&b, "the machine is behind by %v\n", f.lag.Round(time.Millisecond))
 	fmt.Fprintf(&b, "calls to the secret manager for each expiry, of all processes together: %.1f\n", f.allPerExpiry)
 	for _, operation := range slices.Sorted(maps.Keys(f.perExpiry)) {
 		fmt.Fprintf(&b, "  %s %.2f\n", operation, f.perExpiry[operation])
@@ -112,6 +134,9 @@ func (f *figures) String() string {
 	}
 	for _, cause := range slices.Sorted(maps.Keys(f.causes)) {
 		fmt.Fprintf(&b, "calls that said to log in again, %s: %d\n", cause, f.causes[cause])
+	}
+	for text, n := range f.late {
+		fmt.Fprintf(&b, "too slow: %d times %s\n", n, text)
 	}
 	errs := slices.SortedFunc(maps.Keys(f.errs), func(x, y string) int { return cmp.Compare(f.errs[y], f.errs[x]) })
 	for _, text := range errs[:min(len(errs), 10)] {

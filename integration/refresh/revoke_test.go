@@ -13,6 +13,7 @@ import (
 func TestWhatIsRevokedIsGoodForNothingAnyMoreAndTheRecordIsGone(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, service.AWS, 8*time.Second, oauthserver.Options{Lifetime: time.Hour})
+	s.loginAll(0)
 	source := s.sources[users[0]]
 	tok, err := source.TokenContext(t.Context())
 	if err != nil || s.use(tok.AccessToken) != users[0] {

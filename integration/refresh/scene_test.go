@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,7 +17,8 @@ import (
 	"github.com/tokenkeep/tokenkeep/vaultstore/vaultstoretest"
 )
 
-var users = []string{"ana@example.com", "ben@example.com", "cleo@example.com", "dan@example.com"}
+// users are sixteen.
+var users = strings.Fields("ana ben cleo dan eve finn gil hana ivo jana kai lea max nina otto pia")
 
 // A scene is an OAuth server and a secret manager, and a program in this process that logs users in.
 type scene struct {
@@ -25,13 +27,13 @@ type scene struct {
 	service string
 	url     string // of the secret manager
 	key     string
-	calls   func() map[string]int // to it, by operation
-	timeout time.Duration         // of all sources
-	store   *token.Store
+	calls   func() map[string]int   // to it, by operation
+	timeout time.Duration           // of the sources of a crew
+	stores  map[string]*token.Store // by user
 	sources map[string]*tokensource.Source
 }
 
-// newScene has logged all users in.
+// newScene has nobody logged in.
 func newScene(t *testing.T, kind string, timeout time.Duration, o oauthserver.Options) *scene {
 	t.Helper()
 	s := &scene{T: t, service: kind, timeout: timeout, sources: map[string]*tokensource.Source{}}
@@ -51,28 +53,35 @@ func newScene(t *testing.T, kind string, timeout time.Duration, o oauthserver.Op
 		t.Fatal(err)
 	}
 	t.Cleanup(s.server.Close)
-	if s.store, err = s.open(); err != nil {
+	if s.stores, err = s.open(); err != nil {
 		t.Fatal(err)
 	}
 	for _, user := range users {
-		s.sources[user] = s.source(s.store, user)
-		s.login(user)
+		s.sources[user] = s.source(s.stores[user], user, 0)
 	}
 	return s
 }
 
-func (s *scene) open() (*token.Store, error) {
+// loginAll logs all users in, one every so often.
+func (s *scene) loginAll(every time.Duration) {
+	for _, user := range users {
+		s.login(user)
+		wait(s.T, every)
+	}
+}
+
+func (s *scene) open() (map[string]*token.Store, error) {
 	through := &http.Transport{}
 	s.Cleanup(through.CloseIdleConnections)
-	return service.Open(s.service, s.url, s.key, through)
+	return service.Stores(s.service, s.url, s.key, users, through)
 }
 
 func who(user string) *token.OAuthToken {
 	return &token.OAuthToken{UserSignature: token.UserSignature{Name: user}}
 }
 
-func (s *scene) source(store *token.Store, user string) *tokensource.Source {
-	source, err := tokensource.New(store, s.server.Config(), who(user), &tokensource.Options{Provider: client.Provider(s.server.URL), Timeout: s.timeout})
+func (s *scene) source(store *token.Store, user string, timeout time.Duration) *tokensource.Source {
+	source, err := tokensource.New(store, s.server.Config(), who(user), &tokensource.Options{Provider: client.Provider(s.server.URL), Timeout: timeout})
 	if err != nil {
 		s.Fatal(err)
 	}
@@ -80,7 +89,7 @@ func (s *scene) source(store *token.Store, user string) *tokensource.Source {
 }
 
 // lease is for how long others wait before they take a refresh over.
-func (s *scene) lease() time.Duration { return 2*s.timeout + 14*time.Second }
+func (s *scene) lease() time.Duration { return s.timeout * 15 / 4 }
 
 // login logs a user in. It reports whether it could.
 func (s *scene) login(user string) bool {
@@ -98,9 +107,9 @@ func (s *scene) login(user string) bool {
 
 // record reads the record of a user, and what it says of its refresh.
 func (s *scene) record(user string) (*token.OAuthToken, tokensource.State) {
-	t, err := s.store.FindToken(s.Context(), who(user))
+	t, err := s.stores[user].FindToken(s.Context(), who(user))
 	if err == nil {
-		t, err = s.store.ReadToken(s.Context(), t.ID)
+		t, err = s.stores[user].ReadToken(s.Context(), t.ID)
 	}
 	if err != nil {
 		s.Errorf("the record of %s: %v", user, err)

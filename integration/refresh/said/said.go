@@ -55,8 +55,11 @@ type Log struct {
 	Err     string `json:"err,omitempty"`
 }
 
-// Stored is the message of a source that has stored new tokens.
-const Stored = "token refreshed"
+// The messages of a source that has stored new tokens, and of one that could not.
+const (
+	Stored  = "token refreshed"
+	Unsaved = "new tokens are not stored yet"
+)
 
 // Fingerprint is a hash of a token.
 func Fingerprint(tok string) string {

@@ -4,6 +4,7 @@ package service
 import (
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -21,10 +22,23 @@ const (
 	Vault = "vault"
 )
 
-const prefix = "prod/oauth"
+// Stores makes stores of a service at a URL, and says which is that of a user: four share one, so that its index is written
+// by several, and not by more than it has the time for on a busy machine. The requests go through a transport; key is Vault's.
+func Stores(service, url, key string, users []string, through http.RoundTripper) (map[string]*token.Store, error) {
+	stores := map[string]*token.Store{}
+	for four := range slices.Chunk(users, 4) {
+		store, err := open(service, url, key, "prod/"+four[0], through)
+		if err != nil {
+			return nil, err
+		}
+		for _, user := range four {
+			stores[user] = store
+		}
+	}
+	return stores, nil
+}
 
-// Open makes a store of a service at a URL. The requests go through a transport; key is Vault's.
-func Open(service, url, key string, through http.RoundTripper) (*token.Store, error) {
+func open(service, url, key, prefix string, through http.RoundTripper) (*token.Store, error) {
 	switch service {
 	case AWS:
 		return awssm.New(secretsmanager.New(secretsmanager.Options{

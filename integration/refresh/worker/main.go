@@ -1,5 +1,5 @@
 // Command worker is a program that works with the tokens of a few users, one of many: it has a
-// store and a source for each user, asks for tokens again and again, and uses them. It writes
+// source for each user, asks for tokens again and again, and uses them. It writes
 // down what it got (package said). It ends when its standard input does.
 //
 // Its environment says what it works with:
@@ -69,16 +69,19 @@ func run() error {
 		return err
 	}
 	through := counter{&http.Transport{MaxIdleConnsPerHost: 4}}
-	store, err := service.Open(os.Getenv("WORKER_SERVICE"), os.Getenv("WORKER_STORE"), os.Getenv("WORKER_KEY"), through)
+	users := strings.Fields(os.Getenv("WORKER_USERS"))
+	stores, err := service.Stores(os.Getenv("WORKER_SERVICE"), os.Getenv("WORKER_STORE"), os.Getenv("WORKER_KEY"), users, through)
 	if err != nil {
 		return err
 	}
 	conf := client.Config(w.oauth, os.Getenv("WORKER_SECRET"))
-	options := &tokensource.Options{Provider: client.Provider(w.oauth), HTTPClient: w.http, Timeout: timeout, Logger: logger(w.lines)}
+	// As the default has it, a connection for each request.
+	tokens := &http.Client{Transport: agent{os.Getenv("WORKER_NAME"), &http.Transport{DisableKeepAlives: true}}}
+	options := &tokensource.Options{Provider: client.Provider(w.oauth), HTTPClient: tokens, Timeout: timeout, Logger: logger(w.lines)}
 	var all sync.WaitGroup
 	ends := make(chan error)
-	for user := range strings.FieldsSeq(os.Getenv("WORKER_USERS")) {
-		source, err := tokensource.New(store, conf, &token.OAuthToken{UserSignature: token.UserSignature{Name: user}}, options)
+	for _, user := range users {
+		source, err := tokensource.New(stores[user], conf, &token.OAuthToken{UserSignature: token.UserSignature{Name: user}}, options)
 		if err != nil {
 			return err
 		}
