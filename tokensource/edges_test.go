@@ -118,25 +118,6 @@ func TestNewTokensAreStoredAfterTheOneThatTookOverDied(t *testing.T) {
 	})
 }
 
-// A revocation that failed keeps nobody from refreshing, also without leases.
-func TestUnleasedAfterARevocationThatFailed(t *testing.T) {
-	inWorld(t, provider.Reusable, time.Hour, func(t *testing.T, w *world) {
-		p := w.process(unleased)
-		p.onRequest = func(int) answer { return answer{status: 503, body: "down"} }
-		if err := p.source.Revoke(t.Context()); !errors.Is(err, tokensource.ErrProvider) {
-			t.Fatal(err)
-		}
-		p.onRequest = nil
-		elapse(2 * time.Hour)
-		for i := range 3 {
-			if got, err := ask(p, 3*time.Minute); err != nil {
-				t.Errorf("call %d: %q, %v", i, got, err)
-			}
-			elapse(2 * time.Hour)
-		}
-	})
-}
-
 // A lease that a dead process left does not make a refusal go round and round without leases.
 func TestUnleasedRefusalWithALeaseThatWasLeft(t *testing.T) {
 	inWorld(t, provider.Reusable, -time.Minute, func(t *testing.T, w *world) {
@@ -320,67 +301,6 @@ func TestAnUnsavedTokenIsNotReturnedAfterItExpired(t *testing.T) {
 	})
 }
 
-// Revoke revokes what is not stored yet, too.
-func TestRevokeOfTokensThatAreNotStored(t *testing.T) {
-	inWorld(t, provider.SingleUse, -time.Minute, func(t *testing.T, w *world) {
-		p := w.process()
-		storeDiesAfterRedemption(p)
-		if _, err := p.source.Token(); !errors.Is(err, tokensource.ErrNotPersisted) {
-			t.Fatal(err)
-		}
-		p.setFault(nil)
-		p.onRequest = nil
-		if err := p.source.Revoke(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		if len(w.server.live) != 0 {
-			t.Errorf("good still: %v", w.server.live)
-		}
-	})
-}
-
-// A user who logs in while the old tokens are revoked stays logged in.
-func TestRevokeWhileTheUserLogsIn(t *testing.T) {
-	inWorld(t, provider.SingleUse, time.Hour, func(t *testing.T, w *world) {
-		p, other := w.process(), w.process()
-		p.onRequest = func(int) answer {
-			return answer{after: func() {
-				if _, err := other.source.Exchange(t.Context(), "code"); err != nil {
-					t.Error(err)
-				}
-			}}
-		}
-		err := p.source.Revoke(t.Context())
-		_, found := other.store.FindToken(t.Context(), who())
-		if errors.Is(found, token.ErrNotFound) && len(w.server.live) > 0 {
-			t.Errorf("Revoke: %v; there is no record, and the provider takes %v", err, w.server.live)
-		}
-	})
-}
-
-// A revocation whose caller is gone still deletes the record.
-func TestRevokeWhoseCallerIsGone(t *testing.T) {
-	inWorld(t, provider.SingleUse, time.Hour, func(t *testing.T, w *world) {
-		p := w.process()
-		ctx, cancel := context.WithCancel(t.Context())
-		n := 0
-		p.setFault(func(_ int, c memstore.Call) memstore.Fault {
-			if c.Op == memstore.OpPut {
-				if n++; n == 2 { // the deletion
-					cancel()
-					return memstore.Fault{Before: driver.ErrUnavailable}
-				}
-			}
-			return memstore.Fault{}
-		})
-		err := p.source.Revoke(ctx)
-		elapse(time.Minute)
-		if _, found := w.process().store.FindToken(t.Context(), who()); !errors.Is(found, token.ErrNotFound) {
-			t.Errorf("Revoke: %v; it was revoked: %v; the record is there", err, !w.server.live[refresh])
-		}
-	})
-}
-
 // A record of another client is not refreshed.
 func TestARecordOfAnotherClient(t *testing.T) {
 	inWorld(t, provider.SingleUse, -time.Minute, func(t *testing.T, w *world) {
@@ -396,120 +316,6 @@ func TestARecordOfAnotherClient(t *testing.T) {
 		_, err = s.Token()
 		if p.requests > 0 || w.state().Reauth != "" {
 			t.Errorf("%d requests, the record says %q; %v", p.requests, w.state().Reauth, err)
-		}
-	})
-}
-
-// A login is saved in the record that the source is for, however that is named.
-func TestExchangeSavesInTheRecordThatTheSourceIsFor(t *testing.T) {
-	for name, named := range map[string]*token.OAuthToken{
-		"by refresh token": {RefreshToken: token.NewSecret(refresh)},
-		"by access token":  {AccessToken: token.NewSecret("access-canary-0")},
-	} {
-		t.Run(name, func(t *testing.T) {
-			inWorld(t, provider.SingleUse, time.Hour, func(t *testing.T, w *world) {
-				p := w.processFor(named)
-				p.token()
-				if _, err := p.source.Exchange(t.Context(), "code"); err != nil {
-					t.Fatal(err)
-				}
-				all, err := p.store.GetTokens(t.Context())
-				if err != nil || len(all) != 1 || w.record().GrantToken.Reveal() != "code" {
-					t.Errorf("%d records, the one of the user has grant %q", len(all), w.record().GrantToken.Reveal())
-				}
-			})
-		})
-	}
-}
-
-// A login with a token that never expires does not keep the expiry of the token before it.
-func TestALoginWithoutLifetimeOverAnExpiredRecord(t *testing.T) {
-	inWorld(t, provider.SingleUse, -time.Minute, func(t *testing.T, w *world) {
-		p := w.process()
-		p.onRequest = func(int) answer {
-			return answer{change: func(m map[string]any) { delete(m, "expires_in"); delete(m, "refresh_token") }}
-		}
-		tok, err := p.source.Exchange(t.Context(), "code")
-		if err != nil || tok == nil {
-			t.Fatalf("got %v, %v", tok, err)
-		}
-		other := w.process()
-		got, err := ask(other, time.Minute)
-		if got != "access-canary-1" || other.requests > 0 || !w.record().Expiry.IsZero() {
-			t.Errorf("another process: %q, %v, %d requests; the record expires %v", got, err, other.requests, w.record().Expiry)
-		}
-	})
-}
-
-// To try Exchange again after ErrNotPersisted does not send the code again.
-func TestExchangeAgainAfterErrNotPersisted(t *testing.T) {
-	empty(t, func(t *testing.T, w *world) {
-		p := w.process()
-		storeDiesAfterRedemption(p)
-		if _, err := p.source.Exchange(t.Context(), "code"); !errors.Is(err, tokensource.ErrNotPersisted) {
-			t.Fatal(err)
-		}
-		p.setFault(nil)
-		p.onRequest = nil
-		elapse(time.Minute)
-		if tok, err := p.source.Exchange(t.Context(), "code"); err != nil {
-			t.Errorf("got %v, %v; %d requests", tok, err, p.requests)
-		}
-	})
-}
-
-// Processes that start with one grant token all get what one of them exchanged it for.
-func TestTwoProcessesExchangeOneCode(t *testing.T) {
-	empty(t, func(t *testing.T, w *world) {
-		var wait sync.WaitGroup
-		for range 3 {
-			p := w.process()
-			wait.Go(func() {
-				if tok, err := p.source.Exchange(t.Context(), "code"); err != nil {
-					t.Errorf("got %v, %v", tok, err)
-				}
-			})
-		}
-		wait.Wait()
-	})
-}
-
-// A login that is stored late is newer than a refresh of the login before it.
-func TestALateLoginIsNewerThanARefreshOfTheOldOne(t *testing.T) {
-	inWorld(t, provider.SingleUse, 30*time.Minute, func(t *testing.T, w *world) {
-		p, other := w.process(), w.process()
-		storeDiesAfterRedemption(p)
-		if _, err := p.source.Exchange(t.Context(), "code"); !errors.Is(err, tokensource.ErrNotPersisted) {
-			t.Fatal(err)
-		}
-		elapse(30 * time.Minute)
-		if got := other.token(); got != "access-canary-2" {
-			t.Fatal(got)
-		}
-		p.setFault(nil)
-		p.onRequest = nil
-		p.token()
-		if got := w.record().GrantToken.Reveal(); got != "code" {
-			t.Errorf("the login is lost: the record has the grant %q and %s", got, w.record().RefreshToken.Reveal())
-		}
-	})
-}
-
-// What a provider says beside the tokens, and is to be kept, is found in the token, as JSON if it is no text.
-func TestExtraOfALogin(t *testing.T) {
-	empty(t, func(t *testing.T, w *world) {
-		p := w.process(func(o *tokensource.Options) { o.Provider.Extra = []string{"authed_user"} })
-		p.onRequest = func(int) answer {
-			return answer{change: func(m map[string]any) {
-				m["authed_user"] = map[string]any{"access_token": "xoxp-1", "refresh_token": "xoxe-1-1"}
-			}}
-		}
-		tok, err := p.source.Exchange(t.Context(), "code")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got, want := tok.Extra("authed_user"), `{"access_token":"xoxp-1","refresh_token":"xoxe-1-1"}`; got != want {
-			t.Errorf("got %v", got)
 		}
 	})
 }
@@ -615,20 +421,6 @@ func TestReauthIsNotBelievedFromMemory(t *testing.T) {
 	})
 }
 
-// A login whose caller is gone is stored.
-func TestExchangeWhoseCallerIsGone(t *testing.T) {
-	empty(t, func(t *testing.T, w *world) {
-		p := w.process()
-		ctx, cancel := context.WithCancel(t.Context())
-		p.onRequest = func(int) answer { return answer{after: cancel} }
-		_, _ = p.source.Exchange(ctx, "code")
-		elapse(time.Minute)
-		if got, err := ask(w.process(), time.Minute); err != nil {
-			t.Errorf("%q, %v; the provider takes %v", got, err, w.server.live)
-		}
-	})
-}
-
 // A token of a machine whose clock is an hour ahead is not returned for longer than it lives.
 func TestATokenOfAMachineWhoseClockIsAhead(t *testing.T) {
 	inWorld(t, provider.SingleUse, time.Hour, func(t *testing.T, w *world) {
@@ -659,7 +451,7 @@ func TestDesksDoNotKeepStores(t *testing.T) {
 		for range 100 { // each serves a request, with a store of its own
 			w.process().token()
 		}
-		elapse(time.Hour)
+		elapse(3 * time.Hour)
 		w.process().token()
 		if n := tokensource.Desks() - before; n > 1 {
 			t.Errorf("%d desks are left", n)
@@ -781,37 +573,6 @@ func TestSoup(t *testing.T) {
 	})
 }
 
-// A revocation that the provider refused gives the lease back.
-func TestARevocationThatFailedGivesTheLeaseBack(t *testing.T) {
-	inWorld(t, provider.SingleUse, -time.Minute, func(t *testing.T, w *world) {
-		p := w.process()
-		p.onRequest = func(int) answer { return answer{status: 401, body: `{"error":"invalid_client"}`} }
-		if err := p.source.Revoke(t.Context()); !errors.Is(err, tokensource.ErrProvider) {
-			t.Fatal(err)
-		}
-		p.onRequest = nil
-		if got, err := ask(p, 10*time.Second); err != nil {
-			t.Errorf("%q, %v", got, err)
-		}
-	})
-}
-
-// A login with something too large beside its tokens is stored without it.
-func TestALoginThatIsTooLarge(t *testing.T) {
-	inWorld(t, provider.SingleUse, time.Hour, func(t *testing.T, w *world) {
-		p := w.process()
-		p.onRequest = func(int) answer {
-			return answer{change: func(m map[string]any) { m["id_token"] = strings.Repeat("x", 100_000) }}
-		}
-		if tok, err := p.source.Exchange(t.Context(), "code"); err != nil || tok.AccessToken != "access-canary-1" {
-			t.Errorf("got %v, %v", tok, err)
-		}
-		if got := w.record().RefreshToken.Reveal(); got != "refresh-canary-1" {
-			t.Errorf("the record has %s", got)
-		}
-	})
-}
-
 // An Adapt that ends its goroutine leaves nobody waiting.
 func TestGoexitInAdapt(t *testing.T) {
 	inWorld(t, provider.Reusable, -time.Minute, func(t *testing.T, w *world) {
@@ -831,6 +592,95 @@ func TestGoexitInAdapt(t *testing.T) {
 			t.Error("it waits for ever")
 			cancel()
 			<-done
+		}
+	})
+}
+
+// A token that is rejected while a flight is on is not returned again by it.
+func TestRejectWhileAFlightIsOn(t *testing.T) {
+	inWorld(t, provider.SingleUse, time.Hour, func(t *testing.T, w *world) {
+		p := w.process()
+		tok, err := p.source.Token()
+		if err != nil {
+			t.Fatal(err)
+		}
+		elapse(55 * time.Minute) // in the window
+		p.onRequest = func(n int) answer {
+			if n == 1 {
+				return answer{before: func() { p.source.Reject(tok) }, status: 503, body: "down"}
+			}
+			return answer{}
+		}
+		go func() { _, _ = p.source.Token() }()
+		elapse(5 * time.Second)
+		if got, err := ask(p, time.Second); got == tok.AccessToken {
+			t.Errorf("%s again, which was rejected; %v", got, err)
+		}
+		elapse(time.Minute)
+	})
+}
+
+// A token that is not stored yet can be rejected.
+func TestRejectOfATokenThatIsNotStored(t *testing.T) {
+	inWorld(t, provider.SingleUse, -time.Minute, func(t *testing.T, w *world) {
+		p := w.process()
+		storeDiesAfterRedemption(p)
+		tok, err := p.source.Token()
+		if !errors.Is(err, tokensource.ErrNotPersisted) {
+			t.Fatal(err)
+		}
+		p.source.Reject(tok)
+		p.setFault(nil)
+		p.onRequest = nil
+		elapse(time.Minute)
+		if got, err := ask(p, time.Minute); got == tok.AccessToken {
+			t.Errorf("%s again, which was rejected; %v", got, err)
+		}
+	})
+}
+
+// A lease whose holder died lapses for a process that asks seldom, and not for long, too.
+func TestADeadLeaseAndAProcessThatAsksSeldom(t *testing.T) {
+	inWorld(t, provider.SingleUse, -time.Minute, func(t *testing.T, w *world) {
+		w.leave(tokensource.State{Holder: "dead", IntentMillis: time.Now().UnixMilli(), LeaseMillis: 30_000})
+		p := w.process()
+		var last error
+		n := 0
+		for range 6 { // for an hour
+			if _, last = ask(p, 10*time.Second); last == nil {
+				break
+			}
+			n++
+			elapse(10 * time.Minute)
+		}
+		if n > 1 {
+			t.Errorf("%d calls failed in a row, 10 minutes apart: %v", n, last)
+		}
+	})
+}
+
+// What could not be stored is forgotten when its record is deleted.
+func TestTheDeskOfADeletedRecord(t *testing.T) {
+	inWorld(t, provider.SingleUse, -time.Minute, func(t *testing.T, w *world) {
+		before := tokensource.Desks()
+		p, other := w.process(), w.process()
+		storeDiesAfterRedemption(p)
+		if _, err := p.source.Token(); !errors.Is(err, tokensource.ErrNotPersisted) {
+			t.Fatal(err)
+		}
+		if err := other.store.DeleteToken(t.Context(), w.id); err != nil {
+			t.Fatal(err)
+		}
+		p.setFault(nil)
+		p.onRequest = nil
+		elapse(2 * time.Hour)
+		if _, err := ask(p, time.Minute); !errors.Is(err, token.ErrNotFound) {
+			t.Error(err)
+		}
+		elapse(2 * time.Hour)
+		_, _ = ask(p, time.Minute)
+		if n := tokensource.Desks() - before; n > 0 {
+			t.Errorf("%d desks are left", n)
 		}
 	})
 }

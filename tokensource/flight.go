@@ -103,6 +103,7 @@ type recordKey struct {
 type desk struct {
 	turn  chan struct{} // holds one element while somebody has the turn
 	users int           // who have or want it
+	used  time.Time     // when somebody wanted it last
 
 	// These belong to who has the turn.
 	unsaved *unsaved // new tokens that are not stored yet
@@ -110,10 +111,10 @@ type desk struct {
 	unsent  []string // the names of leases of this process under which nothing was sent
 }
 
-// idle reports whether nothing at the desk must be remembered: who watched a lease has
-// come back within its time, or does not any more.
+// idle reports whether nothing at the desk must be remembered, or nobody has come back for it for long.
 func (d *desk) idle() bool {
-	return d.users == 0 && d.unsaved == nil && len(d.unsent) == 0 && (d.seen.holder == "" || time.Since(d.seen.since) > 2*longestLease)
+	remembers := d.seen.holder != "" || len(d.unsent) > 0
+	return d.users == 0 && d.unsaved == nil && (!remembers || time.Since(d.used) > farOff)
 }
 
 // A sighting is since when this process has known a lease, by its own clock.
@@ -133,17 +134,18 @@ var desks = struct {
 // tells that somebody else had it: what the caller knows of the record is old.
 func sit(ctx context.Context, k recordKey, patient bool) (d *desk, leave func(), waited bool, err error) {
 	desks.Lock()
-	for other, old := range desks.of { // there are few
-		if old.idle() {
-			delete(desks.of, other)
-		}
-	}
 	d = desks.of[k]
 	if d == nil {
+		for other, old := range desks.of { // there are few
+			if old.idle() {
+				delete(desks.of, other)
+			}
+		}
 		d = &desk{turn: make(chan struct{}, 1)}
 		desks.of[k] = d
 	}
 	d.users++
+	d.used = time.Now()
 	desks.Unlock()
 	gone := func() {
 		desks.Lock()
@@ -182,6 +184,15 @@ func clearDesk(k recordKey, r *reading) {
 		return
 	}
 	delete(desks.of, k)
+}
+
+// abandon forgets what is at the desk of a record that is gone.
+func abandon(k recordKey) {
+	desks.Lock()
+	defer desks.Unlock()
+	if d := desks.of[k]; d != nil && d.users == 0 {
+		delete(desks.of, k)
+	}
 }
 
 // age is how long ago something was, by the clock of this machine that says more: the monotonic

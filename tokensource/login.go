@@ -44,7 +44,9 @@ type unsavedLogin struct {
 // holds already is not exchanged again, since a provider would revoke what it issued for it. opts are those of
 // x/oauth2's Exchange, such as a PKCE verifier.
 //
-// The errors are [ErrProvider], those of the store, and [ErrNotPersisted], beside which the token is returned. Once
+// The errors are [ErrProvider], those of the store, and [ErrNotPersisted], beside which the token is returned. It is also
+// returned beside an error of the store that will not go away ([token.ErrConflict], [token.ErrInvalid],
+// [token.ErrTooLarge]): then it is kept nowhere. Once
 // the code was sent, Exchange goes on until the tokens are stored, whatever becomes of ctx, for less than half a minute
 // with the default Timeout.
 func (s *Source) Exchange(ctx context.Context, code string, opts ...oauth2.AuthCodeOption) (*oauth2.Token, error) {
@@ -70,13 +72,12 @@ func (s *Source) exchange(ctx context.Context, code string, opts []oauth2.AuthCo
 		return nil, fmt.Errorf("%w: the code is empty", token.ErrInvalid)
 	}
 	grant := token.NewSecret(code)
-	s.mu.Lock()
-	if l := s.login; l != nil && l.code.Equal(grant) { // it was exchanged, and is to be stored
-		l.next = time.Time{}
-		s.mu.Unlock()
-		return s.saveLogin(ctx)
+	if s.waiting(grant) {
+		if next, err := s.saveLogin(ctx); next != nil || err != nil {
+			return next, err
+		}
+		// Somebody else has stored it a moment ago.
 	}
-	s.mu.Unlock()
 	before, err := s.recordFor(ctx, grant)
 	switch {
 	case err != nil:
@@ -84,7 +85,11 @@ func (s *Source) exchange(ctx context.Context, code string, opts []oauth2.AuthCo
 	case before.hasCode(grant):
 		return s.look(ctx)
 	}
-	conf, err := s.confFor(&s.who)
+	whose := &s.who
+	if before != nil {
+		whose = before.OAuthToken
+	}
+	conf, err := s.confFor(whose) // which also refuses a record of another client
 	if err != nil {
 		return nil, err
 	}
@@ -101,12 +106,20 @@ func (s *Source) exchange(ctx context.Context, code string, opts []oauth2.AuthCo
 	defer cancel()
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		next, err := s.saveOne(ctx, l)
-		switch {
-		case next != nil:
+		if next != nil {
 			return next, err
-		case errors.Is(err, token.ErrInvalid), errors.Is(err, token.ErrConflict), errors.Is(err, token.ErrTooLarge):
-			return s.unstoredLogin(l, err), nil // for good
-		case errors.Is(err, token.ErrPermission) || sleep(ctx, wait) != nil:
+		}
+		if errors.Is(err, token.ErrNotFound) { // the record was deleted meanwhile
+			s.storing.Lock()
+			l.before = nil
+			s.storing.Unlock()
+		}
+		if errors.Is(err, token.ErrInvalid) || errors.Is(err, token.ErrConflict) || errors.Is(err, token.ErrTooLarge) {
+			next = s.unstoredLogin(l, err)
+			next.err = during("exchange", err) // it never will be stored
+			return next, nil
+		}
+		if errors.Is(err, token.ErrPermission) || sleep(ctx, wait) != nil {
 			s.mu.Lock()
 			s.login = l
 			s.mu.Unlock()
@@ -114,6 +127,17 @@ func (s *Source) exchange(ctx context.Context, code string, opts []oauth2.AuthCo
 			return s.unstoredLogin(l, err), nil
 		}
 	}
+}
+
+// waiting reports whether the login for a code waits to be stored, and lets it be tried now.
+func (s *Source) waiting(grant token.Secret) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.login == nil || !s.login.code.Equal(grant) {
+		return false
+	}
+	s.login.next = time.Time{}
+	return true
 }
 
 // exchangedElsewhere returns what another process got for the code that was refused to this one: programs that are
@@ -164,7 +188,7 @@ func (s *Source) saveOne(ctx context.Context, l *unsavedLogin) (*current, error)
 		return nil, err
 	}
 	s.mu.Lock()
-	if s.login == l {
+	if s.login != nil && !s.login.began.After(l.began) { // l, or an earlier one
 		s.login = nil
 	}
 	s.id = t.ID
@@ -219,8 +243,9 @@ func (s *Source) storeLogin(ctx context.Context, l *unsavedLogin) (*token.OAuthT
 		t = stored
 		switch {
 		case rule.Off(rule.Fenced):
-		case stored.GrantToken.Equal(l.code):
+		case stored.GrantToken.Equal(l.code) && !stored.AccessToken.IsZero():
 			return nil
+		case stored.GrantToken.Equal(l.code): // a record of nothing but the code
 		case l.before == nil || !stored.GrantToken.Equal(l.before.GrantToken):
 			return errMoved
 		}
@@ -271,7 +296,9 @@ func (s *Source) saveLogin(ctx context.Context) (*current, error) {
 	if errors.Is(err, token.ErrNotFound) { // the record was deleted since
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.login = nil
+		if s.login == l {
+			s.login = nil
+		}
 		return nil, err
 	}
 	if next == nil {
@@ -283,15 +310,16 @@ func (s *Source) saveLogin(ctx context.Context) (*current, error) {
 // unstoredLogin returns what can be returned of a login that is not stored.
 func (s *Source) unstoredLogin(l *unsavedLogin, why error) *current {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.unstored(&unsaved{lease: &lease{began: l.began}, issued: l.issued, next: l.next}, why)
+	next := l.next
+	s.mu.Unlock()
+	return s.unstored(&unsaved{lease: &lease{name: l.name, began: l.began}, issued: l.issued, next: next}, why)
 }
 
 // Revoke revokes the tokens of the record at the provider (RFC 7009), and deletes the record. No process refreshes
 // them meanwhile. If the provider cannot revoke tokens, or does not answer, the record is left as it is: the error is
 // [errors.ErrUnsupported] or [ErrProvider]. New tokens that are not stored yet are stored before, since they are the
 // ones that count: [ErrNotPersisted] if that fails. A record that is not there is [token.ErrNotFound]. If the user logs in
-// at the same time, that login stays.
+// meanwhile, that login stays, but for one that is stored in the very moment of the deletion.
 //
 // Once the provider was asked, Revoke goes on until the record is deleted, whatever becomes of ctx, for half a minute at
 // most with the default Timeout.
@@ -322,6 +350,15 @@ func (s *Source) revoke(ctx context.Context) error {
 		return err
 	}
 	defer leave()
+	if d.unsaved != nil { // of another source of this process
+		d.unsaved.next = time.Time{}
+		if next, err := s.saveLate(ctx, d); err != nil || d.unsaved != nil {
+			return cmp.Or(err, next.error())
+		}
+		if t, err = s.store.ReadToken(ctx, t.ID); err != nil {
+			return err
+		}
+	}
 	for nap := time.Duration(0); ; {
 		r, err := s.consider(t)
 		if err != nil {

@@ -349,7 +349,10 @@ func TestARecordIsNamedAsForFindToken(t *testing.T) {
 	t.Run("what somebody wrote over the state is told", func(t *testing.T) {
 		inWorld(t, provider.SingleUse, -time.Minute, func(t *testing.T, w *world) {
 			p := w.process()
-			if err := p.store.SaveToken(t.Context(), &token.OAuthToken{ID: w.id, Extra: map[string]token.Secret{tokensource.StateName: token.NewSecret("canary{")}}); err != nil {
+			if err := p.store.UpdateToken(t.Context(), w.id, func(o *token.OAuthToken) error {
+				o.Extra = map[string]token.Secret{tokensource.StateName: token.NewSecret("canary{")}
+				return nil
+			}); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := p.source.Token(); !errors.Is(err, token.ErrCorrupt) || strings.Contains(err.Error(), "canary") {

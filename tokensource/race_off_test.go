@@ -2,5 +2,5 @@
 
 package tokensource_test
 
-// underRace: without the race detector there are as many random runs as there should be.
+// underRace: see race_on_test.go.
 const underRace = false

@@ -222,6 +222,7 @@ func (s *Source) Reject(t *oauth2.Token) {
 	s.rejected = s.rejected[max(0, len(s.rejected)-8):]
 	if c := s.current.Load(); c != nil && c.token != nil && c.token.AccessToken == t.AccessToken {
 		s.current.Store(nil)
+		s.flight = nil // what one that is on will find may be this token
 	}
 }
 

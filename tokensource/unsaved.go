@@ -208,7 +208,11 @@ func (s *Source) unstored(u *unsaved, why error) *current {
 	if t.Expiry.IsZero() {
 		c.dies = time.Now().Add(unknown)
 	}
-	if !c.good() {
+	s.mu.Lock()
+	s.issue = issue{t.AccessToken, u.lease.name, time.Now().Round(0)} // so that it can be rejected
+	rejected := s.isRejected(t.AccessToken, u.lease.name)
+	s.mu.Unlock()
+	if rejected || !c.good() {
 		return &current{err: during("token", why), until: u.next}
 	}
 	c.err = fmt.Errorf("tokenkeep: token: %w: %w", ErrNotPersisted, why)

@@ -94,9 +94,7 @@ func (s *Source) consider(t *token.OAuthToken) (*reading, error) {
 		s.issue = issue{t.AccessToken, r.state.Exchange, now}
 	}
 	seen := s.issue.at
-	rejected := slices.ContainsFunc(s.rejected, func(j rejection) bool {
-		return j.access.Equal(t.AccessToken) && j.exchange == r.state.Exchange
-	})
+	rejected := s.isRejected(t.AccessToken, r.state.Exchange)
 	s.mu.Unlock()
 	if t.AccessToken.IsZero() || rejected {
 		return r, nil
@@ -120,6 +118,11 @@ func (s *Source) consider(t *token.OAuthToken) (*reading, error) {
 		r.current = &current{token: tokenOf(t, expiry), until: renew, dies: dies}
 	}
 	return r, nil
+}
+
+// isRejected reports whether a resource server refused an access token. The caller holds mu.
+func (s *Source) isRejected(access token.Secret, exchange string) bool {
+	return slices.ContainsFunc(s.rejected, func(r rejection) bool { return r.access.Equal(access) && r.exchange == exchange })
 }
 
 // tokenOf returns what a caller gets of a record: not the refresh token.
@@ -234,6 +237,9 @@ func (s *Source) remember(id string) {
 func (s *Source) forget() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.id != "" {
+		abandon(recordKey{s.store, s.id})
+	}
 	if s.who.ID != "" || s.id == "" {
 		return false
 	}
@@ -277,7 +283,7 @@ func (s *Source) visit(ctx context.Context, r *reading) (*current, error) {
 			return r.current, &ReauthError{ID: r.ID, Cause: NoRefreshToken}
 		case held > 0 && good:
 			return r.current.again(r.nap(0)), nil
-		case held > 0 && time.Since(began) > 2*s.leaseTime():
+		case held > 0 && time.Since(began) > 2*max(s.leaseTime(), lasts(r.state)):
 			return r.current, &ProviderError{Provider: s.provider.Name, Kind: provider.Later,
 				what: fmt.Sprintf("for %v, others have asked it for tokens and got none", time.Since(began).Round(time.Second))}
 		case held > 0:
@@ -328,13 +334,17 @@ func (s *Source) held(d *desk, st State) time.Duration {
 	if time.Now().UnixMilli()-st.IntentMillis > farOff.Milliseconds() {
 		return 0
 	}
-	lasts := millis(st.LeaseMillis)
-	if lasts <= 0 || lasts > longestLease {
-		lasts = longestLease
-	}
 	// The monotonic clock, which at worst stands still while the machine is suspended: to see a lease
 	// lapse too late does no harm.
-	return lasts - time.Since(d.seen.since)
+	return lasts(st) - time.Since(d.seen.since)
+}
+
+// lasts is how long the lease lasts that a record names.
+func lasts(st State) time.Duration {
+	if d := millis(st.LeaseMillis); d > 0 && d < longestLease {
+		return d
+	}
+	return longestLease
 }
 
 // leftAlone returns for how long the provider has to be left alone. A time that is further off than
