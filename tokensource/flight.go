@@ -113,8 +113,10 @@ type desk struct {
 
 // idle reports whether nothing at the desk must be remembered, or nobody has come back for it for long.
 func (d *desk) idle() bool {
-	remembers := d.seen.holder != "" || len(d.unsent) > 0
-	return d.users == 0 && d.unsaved == nil && (!remembers || time.Since(d.used) > farOff)
+	if d.users > 0 || d.unsaved != nil { // who has the turn may be writing to the rest
+		return false
+	}
+	return d.seen.holder == "" && len(d.unsent) == 0 || time.Since(d.used) > farOff
 }
 
 // A sighting is since when this process has known a lease, by its own clock.

@@ -32,7 +32,7 @@ type unsavedLogin struct {
 	name   string   // random: that of the exchange
 	before *reading // the record that there was, nil if there was none
 
-	// These are guarded by the source's storing.
+	// These belong to who stores it: see the source's storing.
 	bare  bool // without what else the provider said: it would be too large
 	tries int
 
@@ -109,10 +109,8 @@ func (s *Source) exchange(ctx context.Context, code string, opts []oauth2.AuthCo
 		if next != nil {
 			return next, err
 		}
-		if errors.Is(err, token.ErrNotFound) { // the record was deleted meanwhile
-			s.storing.Lock()
-			l.before = nil
-			s.storing.Unlock()
+		if errors.Is(err, token.ErrNotFound) {
+			l.before = nil // it was deleted meanwhile
 		}
 		if errors.Is(err, token.ErrInvalid) || errors.Is(err, token.ErrConflict) || errors.Is(err, token.ErrTooLarge) {
 			next = s.unstoredLogin(l, err)
@@ -207,8 +205,12 @@ func (s *Source) saveOne(ctx context.Context, l *unsavedLogin) (*current, error)
 
 // storeOnce tries to store a login, without what is too large beside its tokens.
 func (s *Source) storeOnce(ctx context.Context, l *unsavedLogin) (*token.OAuthToken, error) {
-	s.storing.Lock()
-	defer s.storing.Unlock()
+	select {
+	case s.storing <- struct{}{}:
+		defer func() { <-s.storing }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	l.tries++
 	s.mu.Lock()
 	l.next = time.Now().Add(longestRetry)

@@ -77,8 +77,8 @@ type Source struct {
 
 	current atomic.Pointer[current]
 
-	failures atomic.Int32 // in a row
-	storing  sync.Mutex   // held while a login is stored
+	failures atomic.Int32  // in a row
+	storing  chan struct{} // holds one element while a login is stored
 
 	mu       sync.Mutex
 	id       string        // of the record, once it was found
@@ -116,6 +116,7 @@ func New(store *token.Store, conf *oauth2.Config, who *token.OAuthToken, opts *O
 		log:      cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
 		timeout:  cmp.Or(o.Timeout, defaultTimeout),
 		instance: rand.Text(),
+		storing:  make(chan struct{}, 1),
 	}
 	s.provider.Name = cmp.Or(s.provider.Name, "provider")
 	invalid := func(why string) (*Source, error) {
