@@ -32,6 +32,8 @@ type figures struct {
 	expired           int            // access tokens that a source returned after their end
 	lag               time.Duration  // the crew's
 	slow              int            // refreshes that took longer than the access token lived, which is what the machine may do
+	gaveUp            int            // calls that waited for two leases and more, and were told so
+	lease             time.Duration  // of the crew's sources
 	late              map[string]int // errors of those who did not have the time
 	errs              map[string]int // others
 	causes            map[string]int // processes that were told so
@@ -40,7 +42,7 @@ type figures struct {
 
 // figures adds up what the server counted and the workers wrote. It is called when all have ended.
 func (c *crew) figures() *figures {
-	f := &figures{processes: len(c.members), lag: c.lag, late: map[string]int{}, errs: map[string]int{}, causes: map[string]int{}, took: map[string][]time.Duration{}}
+	f := &figures{processes: len(c.members), lag: c.lag, lease: c.lease(), late: map[string]int{}, errs: map[string]int{}, causes: map[string]int{}, took: map[string][]time.Duration{}}
 	for _, family := range c.server.Families() {
 		f.logins++
 		if family.Revoked {
@@ -85,6 +87,13 @@ func (f *figures) countRequests(g oauthserver.Generation) {
 	}
 }
 
+// What a source says when a refresh takes longer than its access token lives, and when one holder of a lease after the
+// other did not come back.
+const (
+	dead   = "the access token had expired when it was stored"
+	waited = "others have asked it for tokens and got none"
+)
+
 func (f *figures) add(l said.Line) {
 	switch {
 	case l.Log != nil && l.Log.Message == said.Stored:
@@ -92,7 +101,9 @@ func (f *figures) add(l said.Line) {
 	case l.Call != nil && l.Call.Cause != "":
 		f.causes[l.Call.Cause]++
 	case l.Call != nil && strings.HasSuffix(l.Call.Err, dead) && (l.Call.How == said.Warm || l.Call.Took > lifetime/2):
-		f.slow++ // a warm one says again what the one before it said
+		f.slow++ // a warm call says again what the one before it said
+	case l.Call != nil && strings.HasSuffix(l.Call.Err, waited) && (l.Call.How == said.Warm || l.Call.Took > 2*f.lease):
+		f.gaveUp++
 	case l.Call != nil && tooLate(l.Call.Err):
 		f.late[l.Call.Err]++
 	case l.Call != nil && l.Call.Err != "":
@@ -122,6 +133,7 @@ func (f *figures) String() string {
 	fmt.Fprintf(&b, "stored by workers that lived to say so %d\n", f.stored)
 	fmt.Fprintf(&b, "access tokens returned after their end %d; in use found revoked %d, expired %d; not answered %d\n", f.expired, f.revokedUsed, f.expiredUsed, f.unused)
 	fmt.Fprintf(&b, "refreshes that took longer than the access token lived %d\n", f.slow)
+	fmt.Fprintf(&b, "calls that gave up after two leases %d\n", f.gaveUp)
 	fmt.Fprintf(&b, "the machine is behind by %v\n", f.lag.Round(time.Millisecond))
 	fmt.Fprintf(&b, "calls to the secret manager for each expiry, of all processes together: %.1f\n", f.allPerExpiry)
 	for _, operation := range slices.Sorted(maps.Keys(f.perExpiry)) {

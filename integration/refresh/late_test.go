@@ -16,18 +16,16 @@ import (
 // behind is how late lines are, at least, on such a machine. On another one they are read within milliseconds.
 const behind = time.Second / 2
 
-// What a source says when an access token has died before it was stored, when an answer does not come in time, and when new
-// tokens, or a lease, cannot be stored in time.
-const (
-	dead       = "the access token had expired when it came"
-	unanswered = "it did not answer in time"
-	unsaved    = "the new token is not stored yet"
-	unwritten  = "context deadline exceeded"
-)
-
 // tooLate reports whether an error is one of a source that did not have the time.
 func tooLate(err string) bool {
-	return slices.ContainsFunc([]string{dead, unanswered, unsaved, unwritten}, func(text string) bool { return strings.Contains(err, text) })
+	return slices.ContainsFunc([]string{
+		"it did not answer in time",
+		"the new token is not stored yet",
+		"context deadline exceeded",
+		// Of tokens that are not stored yet, and not good any more:
+		"it was tried a moment ago",
+		"another process took the refresh over",
+	}, func(text string) bool { return strings.Contains(err, text) })
 }
 
 // late reports whether a process said in a span of time that it did not hear the answer, or could not store what it had

@@ -40,7 +40,7 @@ func TestOfThirtyTwoProcessesOneSpendsEachRefreshTokenAndNoTokenIsLost(t *testin
 	if least := f.least(len(users) * int(*flagFor/lifetime)); f.spent < least { // no access token is left to die
 		t.Errorf("%d refresh tokens were spent, want %d at least", f.spent, least)
 	}
-	if f.takenOver+f.twice+f.revoked+f.refused+f.expired+f.revokedUsed+len(f.causes)+len(f.errs)+s.server.Stray() > 0 || f.logins != len(users) || !f.allStored() {
+	if f.takenOver+f.gaveUp+f.twice+f.revoked+f.refused+f.expired+f.revokedUsed+len(f.causes)+len(f.errs)+s.server.Stray() > 0 || f.logins != len(users) || !f.allStored() {
 		t.Error("that is not what was promised")
 	}
 	f.judgeLate(t)
@@ -72,7 +72,7 @@ func TestProcessesThatUseTokensWhichARefreshTookAwayGetTheNextOneAndSpendNone(t 
 	if least := f.least(len(users) * int(*flagFor/3/lifetime)); f.spent < least {
 		t.Errorf("%d refresh tokens were spent, want %d at least", f.spent, least)
 	}
-	if f.takenOver+f.twice+f.revoked+f.refused+f.expired+len(f.causes)+len(f.errs) > 0 || f.logins != len(users) || !f.allStored() {
+	if f.takenOver+f.gaveUp+f.twice+f.revoked+f.refused+f.expired+len(f.causes)+len(f.errs) > 0 || f.logins != len(users) || !f.allStored() {
 		t.Error("that is not what was promised")
 	}
 	f.judgeLate(t)
