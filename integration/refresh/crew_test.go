@@ -7,7 +7,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"os/exec"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -173,9 +172,12 @@ func (c *crew) stop() {
 			c.Errorf("%s does not end", m.name)
 			return
 		}
-		well := func(l said.Line) bool { return l.Ended == "well" }
-		if !slices.ContainsFunc(m.lines, well) {
-			c.Errorf("%s did not end well: %v %s", m.name, m.ended, m.errs.String())
+		end := ""
+		if len(m.lines) > 0 {
+			end = m.lines[len(m.lines)-1].Ended
+		}
+		if late := tooLate(end) && c.behind(); end != "well" && !late {
+			c.Errorf("%s did not end well: %v %s %s", m.name, m.ended, end, m.errs.String())
 		}
 	}
 }

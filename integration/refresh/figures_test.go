@@ -24,6 +24,7 @@ type figures struct {
 	revoked           int                // families
 	refused           int                // refresh tokens that were refused, in all
 	stored            int                // generations that workers said they stored
+	unsaved           int                // or could not store in time
 	perExpiry         map[string]float64 // calls to the secret manager, by operation
 	allPerExpiry      float64
 	revokedUsed       int            // access tokens that the resource server refused, since they had been revoked
@@ -98,6 +99,8 @@ func (f *figures) add(l said.Line) {
 	switch {
 	case l.Log != nil && l.Log.Message == said.Stored:
 		f.stored++
+	case l.Log != nil && l.Log.Message == said.Unsaved:
+		f.unsaved++
 	case l.Call != nil && l.Call.Cause != "":
 		f.causes[l.Call.Cause]++
 	case l.Call != nil && strings.HasSuffix(l.Call.Err, dead) && (l.Call.How == said.Warm || l.Call.Took > lifetime/2):

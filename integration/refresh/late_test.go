@@ -38,21 +38,24 @@ func (m *member) late(user string, from, to time.Time) bool {
 	})
 }
 
+// behind reports whether the machine is so by now.
+func (c *crew) behind() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.lag >= behind
+}
+
 // judgeLate fails the test if a source says that it had too little time, and the machine had enough.
 func (f *figures) judgeLate(t *testing.T) {
 	t.Helper()
-	if len(f.late) > 0 && f.lag < behind {
-		t.Errorf("lines are read within %v, and yet: %v", f.lag, f.late)
+	if len(f.late)+f.unsaved > 0 && f.lag < behind {
+		t.Errorf("lines are read within %v, and yet %d refreshes were not stored in time, and: %v", f.lag, f.unsaved, f.late)
 	}
 }
 
 // allStored reports whether what was spent was stored, by who spent it. What is late may be stored, and not known to be.
 func (f *figures) allStored() bool {
-	unknown := 0
-	for _, n := range f.late {
-		unknown += n
-	}
-	return f.spent-unknown <= f.stored && f.stored <= f.spent
+	return f.spent-f.unsaved <= f.stored && f.stored <= f.spent
 }
 
 // least is how much has to happen: what is asked for, or half of it.
